@@ -75,7 +75,7 @@ def main(
     results = slo_check.check_slos(recorded_samples, objectives)
     run_info = report.RunInfo(users, minutes, scenarios, datetime.now(UTC).isoformat(timespec="minutes"))
     page = report.write_report(out, recorded_samples, results, objectives, run_info)
-    console.print(slo_check.results_table(results))
+    console.print(slo_check.results_table(results) if slo is None else slo_check.results_table(results, str(slo)))
     console.print(f"report: {page}")
     raise typer.Exit(1 if any(result.is_violated for result in results) else 0)
 

@@ -113,9 +113,9 @@ def _check_hostile_requests(samples: Sequence[RequestSample]) -> SloResult:
     )
 
 
-def results_table(results: Sequence[SloResult]) -> Table:
-    """Return the results as a table for the terminal."""
-    rendered = Table(title="Objectives of services/thale/slo/slo.toml")
+def results_table(results: Sequence[SloResult], source: str = "services/thale/slo/slo.toml") -> Table:
+    """Return the results as a table for the terminal. `source` is the file of the objectives."""
+    rendered = Table(title=f"Objectives of {source}")
     for column in ("Objective", "Requests", "Misses", "Measured", "Worst", "Verdict"):
         rendered.add_column(column, justify="right" if column in ("Requests", "Misses") else "left")
     for result in results:

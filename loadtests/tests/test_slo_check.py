@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.samples import HOSTILE, NO_RESPONSE, RequestSample, read_samples, write_samples
-from loadtests.slo_check import SloResult, check_slos
+from loadtests.slo_check import SloResult, check_slos, results_table
 from thale.slo import read_slo
 
 SLO = read_slo()
@@ -19,6 +19,11 @@ def make_samples(size: str, duration_s: float, count: int, status: int = 200, er
 
 def slo_result(objective: str, samples: list[RequestSample]) -> SloResult:
     return next(result for result in check_slos(samples, SLO) if objective in result.objective)
+
+
+def test_results_table_names_the_file_of_the_objectives() -> None:
+    assert results_table([]).title == "Objectives of services/thale/slo/slo.toml"
+    assert results_table([], "my.toml").title == "Objectives of my.toml"
 
 
 def test_check_slos_meets_all_objectives_in_time() -> None:

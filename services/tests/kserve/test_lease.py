@@ -133,6 +133,19 @@ def test_leader_survives_api_failures_within_deadline(api: FakeKubernetesApi, fa
     assert lease.acquire_or_renew()
 
 
+def test_lasting_failure_of_the_lease_is_logged_once(api: FakeKubernetesApi, caplog: pytest.LogCaptureFixture) -> None:
+    lease = make_lease(api, "lease", Clock())
+    api.faults.extend([403] * 3)
+    for _ in range(3):
+        lease.acquire_or_renew()
+    assert [record.message for record in caplog.records].count("lease renewal failed") == 1
+    api.faults.clear()
+    assert lease.acquire_or_renew()
+    api.faults.append(403)
+    lease.acquire_or_renew()
+    assert [record.message for record in caplog.records].count("lease renewal failed") == 2
+
+
 def test_lease_without_spec_is_free(api: FakeKubernetesApi) -> None:
     client.CoordinationV1Api(api.client()).create_namespaced_lease(
         "plants", client.V1Lease(metadata=client.V1ObjectMeta(name="controller"))

@@ -20,6 +20,8 @@ class ConfigMapCheckpointStore:
     def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
         self._config_maps = CoreV1Api(api)
         self._namespace, self._name = namespace, name
+        self._has_failed = False
+        """True if the last access failed, which was logged."""
 
     def read(self) -> str | None:
         """Return the checkpoint, None if it is missing or cannot be read."""
@@ -29,8 +31,9 @@ class ConfigMapCheckpointStore:
             )
         except (ApiException, HTTPError) as error:
             if not _is_not_found(error):
-                logger.warning("checkpoint read failed", extra={"config_map": self._name, "error": str(error)})
+                self._log_failure("checkpoint read failed", error)
             return None
+        self._has_failed = False
         return (config_map.data or {}).get(_KEY)
 
     def write(self, text: str) -> None:
@@ -47,8 +50,15 @@ class ConfigMapCheckpointStore:
                 _content_type="application/apply-patch+yaml",
                 _request_timeout=_REQUEST_TIMEOUT_S,
             )
+            self._has_failed = False
         except (ApiException, HTTPError) as error:
-            logger.warning("checkpoint write failed", extra={"config_map": self._name, "error": str(error)})
+            self._log_failure("checkpoint write failed", error)
+
+    def _log_failure(self, message: str, error: Exception) -> None:
+        """Log the first failure of a series. The controller reads and writes every few seconds."""
+        if not self._has_failed:
+            logger.warning(message, extra={"config_map": self._name, "error": str(error)})
+        self._has_failed = True
 
 
 def _is_not_found(error: Exception) -> bool:

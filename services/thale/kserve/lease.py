@@ -82,6 +82,8 @@ class KubernetesLease:
         self._held: V1Lease | None = None
         """The lease as of this leader's last write."""
         self._renewal_failed = False
+        self._logged_failure = ""
+        """The failure that was logged last. A failure that lasts is logged once."""
 
     @property
     def retry_s(self) -> float:
@@ -99,9 +101,13 @@ class KubernetesLease:
                 self._leader_until = -1.0
                 self._held = None
             self._renewal_failed = False
+            self._logged_failure = ""
         except (ApiException, HTTPError) as error:
             self._renewal_failed = True
-            logger.warning("lease renewal failed", extra={"lease": self._name, "error": _describe_error(error)})
+            failure = _describe_failure(error)
+            if failure != self._logged_failure:
+                logger.warning("lease renewal failed", extra={"lease": self._name, "error": _describe_error(error)})
+            self._logged_failure = failure
         return self.is_leader()
 
     def is_leader(self) -> bool:
@@ -219,3 +225,8 @@ def _now() -> datetime:
 
 def _describe_error(error: ApiException | HTTPError) -> str:
     return f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
+
+
+def _describe_failure(error: ApiException | HTTPError) -> str:
+    """Return what stays the same while a failure lasts. The text of a connection error has the address of an object."""
+    return str(error.status) if isinstance(error, ApiException) else type(error).__name__

@@ -45,6 +45,17 @@ def test_checkpoint_store_never_raises_on_failed_access(tmp_path: Path, api: Fak
         assert store.read() is None
 
 
+def test_checkpoint_store_logs_a_lasting_failure_once(
+    tmp_path: Path, api: FakeKubernetesApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.unreachable.set()
+    for store in (FileCheckpointStore(tmp_path), ConfigMapCheckpointStore(api.client(), "p", "w")):
+        caplog.clear()
+        for _ in range(2):
+            store.write("text")
+        assert [record.message for record in caplog.records] == ["checkpoint write failed"]
+
+
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"[]", b"\xff\xfe", b'{"leader": "me", "saved_at": "now", "rollouts": {"seg": 1}}']
 )

@@ -35,23 +35,34 @@ class FileCheckpointStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._has_failed = False
+        """True if the last access failed, which was logged."""
 
     def read(self) -> str | None:
         """Return the content of the file."""
         try:
-            return self._path.read_text()
+            text = self._path.read_text()
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            logger.warning("checkpoint read failed", extra={"path": str(self._path), "error": str(error)})
+            self._log_failure("checkpoint read failed", error)
             return None
+        self._has_failed = False
+        return text
 
     def write(self, text: str) -> None:
         """Write the file atomically."""
         try:
             write_atomically(self._path, text.encode())
+            self._has_failed = False
         except OSError as error:
-            logger.warning("checkpoint write failed", extra={"path": str(self._path), "error": str(error)})
+            self._log_failure("checkpoint write failed", error)
+
+    def _log_failure(self, message: str, error: Exception) -> None:
+        """Log the first failure of a series. The controller reads and writes every few seconds."""
+        if not self._has_failed:
+            logger.warning(message, extra={"path": str(self._path), "error": str(error)})
+        self._has_failed = True
 
 
 class RolloutCheckpoint(FrozenModel):
