@@ -166,7 +166,9 @@ def fit_error_model(
     data: Annotated[
         list[Path], typer.Option(help="Folder with manifest.csv and RSML. Use at least 60 plates in total.")
     ],
-    out: Annotated[Path | None, typer.Option(help="File of the error model. Default: a file of the package.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder or .json file of the error model. Default: the package.")
+    ] = None,
     copies: Annotated[int, typer.Option(min=0, help="Degraded copies of each plate, besides the plate itself.")] = 1,
     cache: Annotated[Path | None, typer.Option(help="Folder of cached predictions. Default: in the data.")] = None,
     report: Annotated[Path | None, typer.Option(help="Markdown file of the scores. Default: none.")] = None,

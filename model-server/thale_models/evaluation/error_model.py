@@ -40,7 +40,7 @@ def fit_and_write_error_model(
         models: The folders of both models.
         data: Folders with manifest.csv, whose column `roots` names the RSML files.
         copies: Degraded copies of each plate.
-        out: The file to write. None: a file of the package for these weights, which the facade reads.
+        out: The file to write (.json), or its folder. None: the folder of the package, which the facade reads.
         engine: The inference engine.
         cache: Folder of the cached predictions. None: the folders of the plates.
 
@@ -76,7 +76,8 @@ def fit_and_write_error_model(
         "right_ok": total.right_ok_share,
     }
     model = model.model_copy(update={"results": {name: round(value, 4) for name, value in results.items()}})
-    path = out or ERROR_MODELS_FOLDER / model.file_name
+    path = out or ERROR_MODELS_FOLDER
+    path = path if path.suffix == ".json" else path / model.file_name
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(model.model_dump(), indent=1) + "\n").encode())
     return path, _tables(records, scores, model)

@@ -83,6 +83,7 @@ class Pipeline:
             page=options.page,
             rotate=options.rotate,
             strict=options.strict,
+            error_models_path=self.settings.error_models_path,
             started=started,
         )
         cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from thale.host.loopback import is_loopback
 from thale.kserve.inference_service import URL_TEMPLATE
 from thale.models.model_server_address import ModelServerAddress
+from thale.phenotyping.quality.error_model import read_error_models
 from thale.telemetry.otel_settings import OtelSettings
 
 
@@ -62,6 +63,20 @@ def _origin(value: str) -> str:
 
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split_origins)]
 """Web origins, separated by commas in the environment."""
+
+
+def _error_models_folder(value: Path) -> Path:
+    try:
+        found = read_error_models(value)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{value} has an invalid error model: {error}") from error
+    if not found:
+        raise ValueError(f"{value} has no error model: write one with `thale-models fit-error-model --out {value}`")
+    return value
+
+
+ErrorModelsFolder = Annotated[Path, AfterValidator(_error_models_folder)]
+"""A folder with at least one valid error model."""
 
 
 class FacadeSettings(BaseSettings):
@@ -157,6 +172,8 @@ class FacadeSettings(BaseSettings):
     """Shadow requests that may wait. The next one is dropped."""
     shadow_queue_bytes: int = Field(64 * 2**20, gt=0)
     shadow_timeout_s: float = Field(20.0, gt=0)
+    error_models_path: ErrorModelsFolder | None = None
+    """Folder of error models for your own weights (`thale-models fit-error-model --out`), read at the start."""
     shadow_samples_path: Path | None = None
     """Folder for the shadow samples with the lowest agreement scores. None stores no samples."""
     shadow_samples_per_version: int = Field(20, gt=0)

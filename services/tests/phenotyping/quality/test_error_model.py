@@ -53,19 +53,30 @@ def test_error_model_rejects_inconsistent_sizes() -> None:
 def test_error_model_for_returns_model_of_these_weights_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    request.addfinalizer(error_model.packaged_error_models.cache_clear)
+    request.addfinalizer(error_model.read_error_models.cache_clear)
     monkeypatch.setattr(error_model, "ERROR_MODELS_FOLDER", tmp_path)
-    error_model.packaged_error_models.cache_clear()
+    error_model.read_error_models.cache_clear()
     assert error_model.error_model_for("sha256:a", "sha256:b") is None
     assert not error_model.is_uncalibrated("sha256:a", "sha256:b"), "a package without error models is not calibrated"
     models = [sample_error_model(), sample_error_model(segmentation_weights="sha256:c")]
     for model in models:
         (tmp_path / model.file_name).write_text(model.model_dump_json())
-    error_model.packaged_error_models.cache_clear()
+    error_model.read_error_models.cache_clear()
     assert error_model.error_model_for("sha256:a", "sha256:b") == models[0]
     assert error_model.error_model_for("sha256:c", "sha256:b") == models[1]
     assert error_model.is_uncalibrated("sha256:b", "sha256:a")
     assert not error_model.is_uncalibrated("sha256:a", "sha256:b")
+
+
+def test_error_model_for_prefers_the_folder_of_the_user(tmp_path: Path) -> None:
+    own = sample_error_model(data="own plates")
+    (tmp_path / "mine.json").write_text(own.model_dump_json())
+    assert error_model.error_model_for("sha256:a", "sha256:b") is None
+    assert error_model.error_model_for("sha256:a", "sha256:b", tmp_path) == own
+    assert error_model.is_uncalibrated("sha256:a", "sha256:b")
+    assert not error_model.is_uncalibrated("sha256:a", "sha256:b", tmp_path)
+    packaged = next(iter(error_model.packaged_error_models()))
+    assert error_model.error_model_for(*packaged, tmp_path) == error_model.packaged_error_models()[packaged]
 
 
 def test_packaged_error_models_have_features_of_the_pipeline() -> None:

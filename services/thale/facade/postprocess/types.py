@@ -1,6 +1,7 @@
 """Types that cross the boundary between the server and the post-processing workers, and the media types."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from thale.facade.upstream.model_response import ModelResponse
 from thale.monitoring.plate_statistics import PlateStatistics
@@ -34,6 +35,8 @@ class PhenotypeTask:
     """Clockwise turn of the image before its measurement."""
     strict: bool = False
     """True if an image that the gate doubts is an error."""
+    error_models_path: Path | None = None
+    """Folder of the user's error models."""
 
 
 @dataclass(frozen=True)

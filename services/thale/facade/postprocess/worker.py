@@ -47,8 +47,10 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
             landmarks = landmarks_response.parse_landmarks()
             segmentation = segmentation_response.parse_segmentation()
         weights = (segmentation_response.route.weights_digest, landmarks_response.route.weights_digest)
-        phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model_for(*weights))
-        phenotypes.append(mark_uncalibrated(phenotype) if is_uncalibrated(*weights) else phenotype)
+        error_model = error_model_for(*weights, task.error_models_path)
+        phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model)
+        is_doubtful = is_uncalibrated(*weights, task.error_models_path)
+        phenotypes.append(mark_uncalibrated(phenotype) if is_doubtful else phenotype)
         landmarks_by_plate.append(landmarks.landmarks)
     merged = merge_plates(phenotypes)
     if task.strict:

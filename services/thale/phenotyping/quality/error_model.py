@@ -104,18 +104,30 @@ class ErrorModel(FrozenModel):
 
 
 @cache
-def packaged_error_models() -> Mapping[tuple[str, str], ErrorModel]:
-    """Return the error models of the package by the digests of both weights."""
-    files = sorted(ERROR_MODELS_FOLDER.glob("*.json")) if ERROR_MODELS_FOLDER.is_dir() else []
+def read_error_models(folder: Path) -> Mapping[tuple[str, str], ErrorModel]:
+    """Return the error models of a folder by the digests of both weights. A process reads a folder once.
+
+    Raises:
+        OSError: If a file cannot be read.
+        ValueError: If a file has no valid error model.
+    """
+    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
     models = [ErrorModel.model_validate_json(path.read_bytes()) for path in files]
     return {(model.segmentation_weights, model.landmarks_weights): model for model in models}
 
 
-def error_model_for(segmentation_weights: str, landmarks_weights: str) -> ErrorModel | None:
-    """Return the error model for these weights; None if the package has none for them."""
-    return packaged_error_models().get((segmentation_weights, landmarks_weights))
+def packaged_error_models() -> Mapping[tuple[str, str], ErrorModel]:
+    """Return the error models of the package by the digests of both weights."""
+    return read_error_models(ERROR_MODELS_FOLDER)
 
 
-def is_uncalibrated(segmentation_weights: str, landmarks_weights: str) -> bool:
-    """Return True if the package has error models, but none for these weights."""
-    return bool(packaged_error_models()) and error_model_for(segmentation_weights, landmarks_weights) is None
+def error_model_for(segmentation_weights: str, landmarks_weights: str, folder: Path | None = None) -> ErrorModel | None:
+    """Return the error model for these weights: of the user's folder, else of the package, else None."""
+    weights = (segmentation_weights, landmarks_weights)
+    own_models = {} if folder is None else read_error_models(folder)
+    return own_models.get(weights) or packaged_error_models().get(weights)
+
+
+def is_uncalibrated(segmentation_weights: str, landmarks_weights: str, folder: Path | None = None) -> bool:
+    """Return True if the package has error models, but there is none for these weights."""
+    return bool(packaged_error_models()) and error_model_for(segmentation_weights, landmarks_weights, folder) is None

@@ -1,0 +1,23 @@
+"""Tests of the facade's settings that read a file at the start."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support.sample_error_models import sample_error_model
+from thale.facade.settings import FacadeSettings
+
+
+def test_settings_accept_a_folder_of_error_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.json").write_text(sample_error_model().model_dump_json())
+    monkeypatch.setenv("THALE_ERROR_MODELS_PATH", str(tmp_path))
+    assert FacadeSettings(release_state_path=tmp_path).error_models_path == tmp_path
+
+
+@pytest.mark.parametrize(("text", "reason"), [(None, "has no error model"), ("{}", "has an invalid error model")])
+def test_settings_reject_a_folder_without_valid_error_model(text: str | None, reason: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "mine.json").write_text(text)
+    with pytest.raises(ValidationError, match=reason):
+        FacadeSettings(release_state_path=tmp_path, error_models_path=tmp_path)
