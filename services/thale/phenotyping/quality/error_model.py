@@ -129,5 +129,5 @@ def error_model_for(segmentation_weights: str, landmarks_weights: str, folder: P
 
 
 def is_uncalibrated(segmentation_weights: str, landmarks_weights: str, folder: Path | None = None) -> bool:
-    """Return True if the package has error models, but there is none for these weights."""
+    """Return True if the package has error models, but neither it nor the folder has one for these weights."""
     return bool(packaged_error_models()) and error_model_for(segmentation_weights, landmarks_weights, folder) is None
