@@ -91,6 +91,26 @@ def test_open_path_needs_no_credential(guarded: Guarded, path: str) -> None:
     assert b"name-of-the-key" not in reply.body
 
 
+def test_readiness_has_no_details_without_a_credential(
+    guarded: Guarded, reader: ApiKey, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of the model server names its address. The log and callers with `read` get it, other clients do not."""
+    detail = "plate-seg 1.0.0 fails on the probe: http://10.1.2.3:8080 refused the connection"
+    probe = guarded.facade.app.state.health._probe
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "failures", lambda: [detail])
+        wait_until(
+            lambda: detail in str(guarded.facade.get("/health/ready", Authorization=f"Bearer {reader.text}").json)
+        )
+        for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Bearer {reader.text}x"}):
+            reply = guarded.facade.get("/health/ready", **header)
+            assert reply.json == {
+                "status": "not ready",
+                "missing": ["no model is released", "the request path fails"],
+            }
+    assert detail in caplog.text or any(detail in str(record.__dict__) for record in caplog.records)
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -5,14 +5,13 @@
 The dependency runs before the query is validated and before any byte of the body is read. It sets
 `request.state.principal`. Routes without it are open: health checks, because Kubernetes and load balancers probe them
 without a credential; the index, /v2, /openapi.json and /problems/{code}, because a client needs them to learn how to
-authenticate. None of them names a caller. /health/ready names the models and versions that are not ready.
+authenticate. None of them names a caller. /health/ready gives its reasons in detail to callers with the scope `read`.
 """
 
 import re
-from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request, Security
+from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
@@ -35,8 +34,11 @@ _CREDENTIAL = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token of RFC 6750
 _SEND_A_CREDENTIAL = "send an API key or a token as `Authorization: Bearer …`"
 
 
-class _BearerCredential(SecurityBase):
-    """The credential of the Authorization header, and the security scheme of the OpenAPI document."""
+class _Authentication(SecurityBase):
+    """Dependency that authenticates the caller, and the security scheme of the OpenAPI document.
+
+    It reads the header itself: a dependency of its own for the credential takes 0.03 ms more.
+    """
 
     scheme_name = "bearer"
     model = HTTPBearerModel(
@@ -44,48 +46,58 @@ class _BearerCredential(SecurityBase):
         description="An API key (`thale keys create`), or an access token of Entra ID for this API.",
     )
 
-    async def __call__(self, request: Request) -> str | None:
-        """Return the credential, "" if the header is not one bearer credential, or None if there is no header."""
-        headers = request.headers.getlist("authorization")
-        if not headers:
-            return None
-        scheme, _, credential = headers[0].partition(" ")
-        credential = credential.strip(" ")
-        if (
-            len(headers) > 1
-            or scheme.lower() != "bearer"
-            or len(credential) > _MAX_CREDENTIAL_LENGTH
-            or _CREDENTIAL.fullmatch(credential) is None
-        ):
-            return ""
-        return credential
+    async def __call__(self, request: Request, required: SecurityScopes) -> None:
+        """Set `request.state.principal` to the caller of the request, and check the scope of the route."""
+        credential = _bearer_credential(request)
+        authenticator: Authenticator | None = request.app.state.authenticator
+        method: Method = "none" if not credential else credential_method(credential)
+        try:
+            if authenticator is None:
+                _reject_foreign_pages(request)
+                principal = LOCAL
+            else:
+                principal = await _verify(authenticator, credential)
+            request.state.principal = principal
+            _require_scopes(principal, required)
+        except RequestError as error:
+            metrics.AUTHENTICATIONS.labels(method, _outcome(error)).inc()
+            raise
+        metrics.AUTHENTICATIONS.labels(method, "ok").inc()
 
 
-_bearer_credential = _BearerCredential()
+_authenticate = _Authentication()
+READ = Security(_authenticate, scopes=["read"])
+PREDICT = Security(_authenticate, scopes=["predict"])
 
 
-async def _authenticate(
-    request: Request, required: SecurityScopes, credential: Annotated[str | None, Depends(_bearer_credential)]
-) -> None:
-    """Set `request.state.principal` to the caller of the request, and check the scope of the route."""
+async def is_authorised(request: Request, scope: Scope) -> bool:
+    """Return True if the request of an open route has a credential with a scope, or no authentication is configured."""
     authenticator: Authenticator | None = request.app.state.authenticator
-    method: Method = "none" if not credential else credential_method(credential)
     try:
         if authenticator is None:
             _reject_foreign_pages(request)
-            principal = LOCAL
-        else:
-            principal = await _verify(authenticator, credential)
-        request.state.principal = principal
-        _require_scopes(principal, required)
-    except RequestError as error:
-        metrics.AUTHENTICATIONS.labels(method, _outcome(error)).inc()
-        raise
-    metrics.AUTHENTICATIONS.labels(method, "ok").inc()
+            return True
+        principal = await _verify(authenticator, _bearer_credential(request))
+    except RequestError:
+        return False
+    return principal.has_scope(scope)
 
 
-READ = Security(_authenticate, scopes=["read"])
-PREDICT = Security(_authenticate, scopes=["predict"])
+def _bearer_credential(request: Request) -> str | None:
+    """Return the credential, "" if the header is not one bearer credential, or None if there is no header."""
+    headers = request.headers.getlist("authorization")
+    if not headers:
+        return None
+    scheme, _, credential = headers[0].partition(" ")
+    credential = credential.strip(" ")
+    if (
+        len(headers) > 1
+        or scheme.lower() != "bearer"
+        or len(credential) > _MAX_CREDENTIAL_LENGTH
+        or _CREDENTIAL.fullmatch(credential) is None
+    ):
+        return ""
+    return credential
 
 
 async def _verify(authenticator: Authenticator, credential: str | None) -> Principal:

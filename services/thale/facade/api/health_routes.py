@@ -1,11 +1,12 @@
 """Routes of health checks and problem descriptions, and the index."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from thale._version import __version__
 from thale.errors import ParameterError
 from thale.facade.api import problems
+from thale.facade.api.authentication import is_authorised
 from thale.facade.api.dependencies import HealthDependency
 from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.schemas import Problem
@@ -22,16 +23,17 @@ async def live(model_health: HealthDependency) -> JSONResponse:
 
 
 @router.get("/health/ready", tags=["health"], summary="Is every model ready?", responses={503: {"model": None}})
-async def ready(model_health: HealthDependency) -> JSONResponse:
+async def ready(request: Request, model_health: HealthDependency) -> JSONResponse:
     """Return 200 if the facade can serve requests, else 503 with the reasons in `missing`.
 
     Each stable version has a ready worker, unless it may be scaled to zero. The request path works, and credentials can
-    be verified.
+    be verified. With authentication, a client without a credential of the scope `read` gets only the kinds of reasons.
     """
     readiness = await model_health.readiness()
     if readiness.is_ready:
         return JSONResponse({"status": "ready", "missing": []})
-    return JSONResponse({"status": "not ready", "missing": readiness.missing}, 503)
+    missing = readiness.missing if await is_authorised(request, "read") else readiness.public_reasons
+    return JSONResponse({"status": "not ready", "missing": missing}, 503)
 
 
 @router.get("/problems/{code}", tags=["problems"], summary="Describe a problem type", responses=PROBLEM_RESPONSES)

@@ -1,5 +1,6 @@
 """Limiter of callers, and the reservation of one admitted request."""
 
+import itertools
 import secrets
 from http import HTTPStatus
 
@@ -9,8 +10,8 @@ from thale.facade.limits import rate_limit_fields
 from thale.facade.limits.policy import CallerLimits, Decision, Limit, LimitStore, Refund
 from thale.telemetry import metrics
 
-_LEASE_BYTES = 12
-"""Leases of one caller are distinct: 96 random bits."""
+_PROCESS_BYTES = 12
+"""Leases of one caller are distinct: 96 random bits of the process, and a count."""
 
 
 class Reservation:
@@ -89,12 +90,14 @@ class CallerLimiter:
         self.store = store
         self.limits = limits
         self.policy_field = rate_limit_fields.format_policy(limits)
+        self._process = secrets.token_hex(_PROCESS_BYTES)
+        self._leases = itertools.count()
 
     async def reserve(self, principal: Principal) -> Reservation | None:
         """Return the reservation of a request, admitted or rejected, or None if no limits apply to the caller."""
         if principal == LOCAL:
             return None
-        lease = secrets.token_hex(_LEASE_BYTES)
+        lease = f"{self._process}:{next(self._leases)}"
         decision = await self.store.acquire(principal.id, lease, self.limits)
         return Reservation(self, principal.id, lease, decision)
 

@@ -1,6 +1,7 @@
 """Limits that apply to every caller, and the outcome of one decision."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -14,6 +15,8 @@ DAY_US = 86_400 * SECOND_US
 PIXELS_PER_MEGAPIXEL = 1_000_000
 CONCURRENCY_RETRY_US = SECOND_US
 """Retry-After of the concurrency limit: the end of a running request is unknown."""
+ALLOWANCE_SHARE = 4
+"""An allowance takes up to this fraction of what is left: 1/4. Close to a limit, it is empty."""
 _LEASE_MARGIN_S = 30
 
 
@@ -98,6 +101,33 @@ class Refund(NamedTuple):
     pixels: int = 0
 
 
+class Allowance(NamedTuple):
+    """Part of the limits of a caller that one replica has counted in the shared store before any request uses it."""
+
+    day: int
+    """UTC day to which the daily budgets belong."""
+    requests: int = 0
+    """Requests, each with one token of the bucket and one request of the daily budget."""
+    pixels: int = 0
+
+
+NO_ALLOWANCE = Allowance(0)
+
+
+class Grant(NamedTuple):
+    """Decision of a shared store, with an allowance for later requests. The rest in the decision excludes it."""
+
+    decision: Decision
+    allowance: Allowance
+
+
+class ChargeGrant(NamedTuple):
+    """Charge of a shared store, with pixels for later images. The rest in the charge excludes them."""
+
+    charge: Charge
+    pixels: int
+
+
 class LimitStore(Protocol):
     """Counters of all callers. Each method is atomic and reads the store's own clock."""
 
@@ -111,4 +141,26 @@ class LimitStore(Protocol):
 
     async def release(self, caller: str, lease: str, refund: Refund) -> None:
         """End a request. A second release of the same lease changes nothing."""
+        ...
+
+
+class SharedLimitStore(LimitStore, Protocol):
+    """Counters that several replicas share."""
+
+    async def acquire_with_allowance(
+        self, caller: str, lease: str, limits: CallerLimits, wanted: Allowance, returned: Allowance
+    ) -> Grant:
+        """Return an allowance, then admit or reject a request, then take a part of the rest as a new allowance."""
+        ...
+
+    async def charge_with_allowance(
+        self, caller: str, pixels: int, limits: CallerLimits, wanted_pixels: int
+    ) -> ChargeGrant:
+        """Charge the pixels of an image, and take a part of the rest as an allowance."""
+        ...
+
+    async def return_allowance(
+        self, caller: str, leases: Sequence[str], allowance: Allowance, limits: CallerLimits
+    ) -> None:
+        """Return leases that no request holds, and the rest of an allowance."""
         ...

@@ -1,6 +1,7 @@
 """Limit store that all replicas share, in Redis or Valkey."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -12,11 +13,16 @@ from redis.exceptions import RedisError
 
 from thale.facade.limits import redis_scripts
 from thale.facade.limits.policy import (
+    ALLOWANCE_SHARE,
     CONCURRENCY_RETRY_US,
     LIMITS,
+    NO_ALLOWANCE,
+    Allowance,
     CallerLimits,
     Charge,
+    ChargeGrant,
     Decision,
+    Grant,
     Refund,
 )
 
@@ -55,7 +61,7 @@ def connect(url: str, password_path: Path | None, timeout_s: float) -> "Redis":
 
 
 class RedisLimitStore:
-    """Limit store in Redis. Implements `LimitStore`. Its methods raise `STORE_FAILURES`.
+    """Limit store in Redis. Implements `SharedLimitStore`. Its methods raise `STORE_FAILURES`.
 
     The keys of a caller share a hash slot of Redis Cluster. They contain a digest of the caller's id, not the id.
     """
@@ -68,6 +74,15 @@ class RedisLimitStore:
 
     async def acquire(self, caller: str, lease: str, limits: CallerLimits) -> Decision:
         """Admit a request and count it, or reject it and count nothing."""
+        return (await self.acquire_with_allowance(caller, lease, limits, NO_ALLOWANCE, NO_ALLOWANCE)).decision
+
+    async def acquire_with_allowance(
+        self, caller: str, lease: str, limits: CallerLimits, wanted: Allowance, returned: Allowance
+    ) -> Grant:
+        """Return an allowance, then admit or reject a request, then take a part of the rest as a new allowance.
+
+        Without a lease, only the allowances are exchanged.
+        """
         arguments: list[int | str] = [
             limits.interval_us,
             limits.burst,
@@ -77,20 +92,39 @@ class RedisLimitStore:
             limits.lease_us,
             lease,
             CONCURRENCY_RETRY_US,
+            ALLOWANCE_SHARE,
+            wanted.requests,
+            wanted.pixels,
+            returned.day,
+            returned.requests,
+            returned.pixels,
         ]
-        reply: list[int] = await self._acquire(keys=_keys(caller), args=arguments)
-        exceeded, *fields = reply
-        return Decision(LIMITS[exceeded - 1] if exceeded else None, *fields)
+        exceeded, *fields, requests, pixels = await self._acquire(keys=_keys(caller), args=arguments)
+        decision = Decision(LIMITS[exceeded - 1] if exceeded else None, *fields)
+        return Grant(decision, Allowance(decision.day, requests, pixels))
 
     async def charge(self, caller: str, pixels: int, limits: CallerLimits) -> Charge:
         """Charge the pixels of an image against the daily budget, or reject it and charge nothing."""
-        arguments = [pixels, limits.daily_pixels, limits.refill_us]
-        admitted, left, now_us = await self._charge(keys=_keys(caller)[:1], args=arguments)
-        return Charge(bool(admitted), left, now_us)
+        return (await self.charge_with_allowance(caller, pixels, limits, 0)).charge
+
+    async def charge_with_allowance(
+        self, caller: str, pixels: int, limits: CallerLimits, wanted_pixels: int
+    ) -> ChargeGrant:
+        """Charge the pixels of an image, and take a part of the rest as an allowance."""
+        arguments = [pixels, limits.daily_pixels, limits.refill_us, wanted_pixels, ALLOWANCE_SHARE]
+        admitted, left, now_us, extra = await self._charge(keys=_keys(caller)[:1], args=arguments)
+        return ChargeGrant(Charge(bool(admitted), left, now_us), extra)
 
     async def release(self, caller: str, lease: str, refund: Refund) -> None:
         """End a request. A second release of the same lease changes nothing."""
-        arguments: list[int | str] = [lease, refund.day, refund.requests, refund.pixels]
+        await self._release(keys=_keys(caller), args=[refund.day, refund.requests, refund.pixels, 0, lease])
+
+    async def return_allowance(
+        self, caller: str, leases: Sequence[str], allowance: Allowance, limits: CallerLimits
+    ) -> None:
+        """Return leases that no request holds, and the rest of an allowance."""
+        tokens_us = allowance.requests * limits.interval_us
+        arguments: list[int | str] = [allowance.day, allowance.requests, allowance.pixels, tokens_us, *leases]
         await self._release(keys=_keys(caller), args=arguments)
 
 

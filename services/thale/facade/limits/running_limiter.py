@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from thale.facade.limits.allowance_store import AllowanceLimitStore
 from thale.facade.limits.caller_limiter import CallerLimiter
 from thale.facade.limits.fallback_store import FallbackLimitStore
 from thale.facade.limits.memory_store import MemoryLimitStore
@@ -35,11 +36,13 @@ async def running_limiter(settings: FacadeSettings) -> AsyncIterator[RunningLimi
 
     client = connect(settings.limit_store_url, settings.limit_store_password_path, settings.limit_store_timeout_s)
     circuit = StoreCircuit(STORE_FAILURES, settings.limit_store_timeout_s)
-    store = FallbackLimitStore(RedisLimitStore(client), memory_store, circuit)
+    shared = RedisLimitStore(client)
+    store = AllowanceLimitStore(shared, FallbackLimitStore(shared, memory_store, circuit), circuit)
     shared_responses = RedisResponseStore(client, hold_s=limits.lease_us / SECOND_US)
     try:
         yield RunningLimiter(
             CallerLimiter(store, limits), FallbackResponseStore(shared_responses, memory_responses, circuit)
         )
     finally:
+        await store.close()
         await client.aclose(close_connection_pool=True)

@@ -5,6 +5,7 @@ without a worker: only a request that reaches it starts a replica (docs/adr/0109
 """
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,14 @@ from thale.facade.upstream.routing import Route
 from thale.schemas import ModelCard, ModelInfo, ModelVersion, Release, ReleaseState
 from thale.telemetry import metrics
 
+logger = logging.getLogger(__name__)
+
+NO_RELEASE_STATE = "the release state cannot be read"
+NO_RELEASED_MODEL = "no model is released"
+NO_WORKER = "a stable model has no ready worker"
+FAILING_PATH = "the request path fails"
+NO_CREDENTIALS = "no source of credentials can be read"
+
 _CACHE_S = 1.0
 _CACHE_WHILE_NOT_READY_S = 0.2
 """Shorter, so that a client that waits for the start does not wait one more second."""
@@ -28,7 +37,9 @@ class Readiness:
 
     workers: dict[tuple[str, str], int | None] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
-    """The reasons why the facade is not ready, one sentence each."""
+    """The reasons why the facade is not ready, one sentence each. They may name versions and internal addresses."""
+    public_reasons: tuple[str, ...] = ()
+    """The kinds of these reasons, for clients without a credential."""
 
     @property
     def is_ready(self) -> bool:
@@ -71,9 +82,7 @@ class Health:
             if time.monotonic() >= self._cached_until:
                 polled = await self._poll_workers()
                 await self._probe.wait_for_first()
-                self._cached_readiness = replace(
-                    polled, missing=(*polled.missing, *self._probe.failures(), *self._missing_credentials())
-                )
+                self._cached_readiness = self._add_failures(polled)
                 cache_s = _CACHE_S if self._cached_readiness.is_ready else _CACHE_WHILE_NOT_READY_S
                 self._cached_until = time.monotonic() + cache_s
         return self._cached_readiness
@@ -82,16 +91,24 @@ class Health:
         """Return False if only a restart of this process helps."""
         return self._probe.is_recoverable()
 
-    def _missing_credentials(self) -> tuple[str, ...]:
-        if self._authenticator is None or self._authenticator.is_available():
-            return ()
-        return ("no source of credentials can be read; the log has the reason ('credentials unavailable')",)
+    def _add_failures(self, polled: Readiness) -> Readiness:
+        """Return the readiness with the failures of the request path and of the credentials. Log a change."""
+        missing, public = [*polled.missing], [*polled.public_reasons]
+        if failures := self._probe.failures():
+            missing += failures
+            public.append(FAILING_PATH)
+        if self._authenticator is not None and not self._authenticator.is_available():
+            missing.append(f"{NO_CREDENTIALS}; the log has the reason ('credentials unavailable')")
+            public.append(NO_CREDENTIALS)
+        if missing and tuple(missing) != self._cached_readiness.missing:
+            logger.warning("facade not ready", extra={"error": "; ".join(missing)})
+        return replace(polled, missing=tuple(missing), public_reasons=tuple(public))
 
     async def _poll_workers(self) -> Readiness:
         try:
             release_state = self._release_source.current()
         except ModelUnavailableError as error:
-            return Readiness(missing=(str(error),))
+            return Readiness(missing=(str(error),), public_reasons=(NO_RELEASE_STATE,))
         urls = {
             (name, version): released.url
             for name, model in release_state.models.items()
@@ -114,9 +131,10 @@ class Health:
             for name, model in release_state.models.items()
             if workers[name, model.stable]
         ]
+        public_reasons = (NO_WORKER,) if missing else ()
         if not release_state.models:
-            missing.append("no model is released")
-        return Readiness(workers, tuple(missing))
+            missing, public_reasons = [NO_RELEASED_MODEL], (NO_RELEASED_MODEL,)
+        return Readiness(workers, tuple(missing), public_reasons)
 
 
 def model_infos(release_state: ReleaseState, readiness: Readiness) -> list[ModelInfo]:
