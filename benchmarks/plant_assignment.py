@@ -182,7 +182,8 @@ def measure_pair(seed: int, kind: str, maps: str) -> Iterator[tuple[Score, Pair,
     pair = grow_pair(seed, kind)
     prediction, landmarks = draw_maps(pair, maps, seed)
     reconstruction = reconstruct_plants(prediction, landmarks)
-    plants = flag_neighbour_contacts(flag_doubtful_tips(reconstruction.plants, landmarks, SCALE), SCALE)
+    plants = flag_doubtful_tips(reconstruction.plants, landmarks, SCALE)
+    plants = flag_neighbour_contacts(plants, SCALE, reconstruction.exchange_margins)
     bases = [np.asarray(seedling.roots[0].points_mm[0]) * PX_PER_MM for seedling in pair.seedlings]
     owners = [
         int(np.argmin([np.hypot(*(np.array(plant.roots[0].points[0]) - base)) for base in bases]))

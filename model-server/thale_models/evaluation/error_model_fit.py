@@ -27,6 +27,7 @@ _PENALTIES = (5.0, 15.0, 50.0, 150.0)
 _REASSURING = {
     "tip_score", "base_score", "primary_mean_probability", "primary_min_probability", "lateral_mean_probability",
     "lateral_min_probability", "ridge_support", "contrast", "contrast_to_background", "image_confidence", "spacing_mm",
+    "exchange_margin",
 }  # fmt: skip
 """Features that only lower the risk."""
 _NEUTRAL = {"primary_mm", "laterals", "lateral_mm", "frame_factor", "angle", "longest_lateral_share"}

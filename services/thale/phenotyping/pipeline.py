@@ -75,7 +75,7 @@ def measure_plate_with_features(
     with step("plants"):
         reconstruction = reconstruct_plants(segmentation, landmarks.landmarks, expected_plants)
         traced_plants = flag_doubtful_tips(reconstruction.plants, landmarks.landmarks, calibration.scale)
-        traced_plants = flag_neighbour_contacts(traced_plants, calibration.scale)
+        traced_plants = flag_neighbour_contacts(traced_plants, calibration.scale, reconstruction.exchange_margins)
         agreements = ridge_agreement(traced_plants, segmentation)
         flagged_plants = flag_shoots(flag_disagreement(traced_plants, agreements), segmentation)
         image_flags = _image_flags(image, segmentation, reconstruction, flagged_plants)
@@ -90,6 +90,7 @@ def measure_plate_with_features(
                 agreements,
                 reconstruction.unassigned_px,
                 reconstruction.contested_shares,
+                reconstruction.exchange_margins,
             )
         )
     with step("traits"):

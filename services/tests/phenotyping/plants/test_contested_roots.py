@@ -3,7 +3,7 @@ import math
 import pytest
 
 from tests.support.sample_plates import DrawnMaps
-from thale.phenotyping.plants.contested_roots import contested_shares, rival_probability
+from thale.phenotyping.plants.contested_roots import contested_shares, exchange_margins, rival_probability
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
 from thale.phenotyping.plants.root_assignment import TracedRoot
 
@@ -16,6 +16,15 @@ def test_contested_shares_count_root_for_both_plants() -> None:
 
 def test_contested_shares_are_zero_without_rivals() -> None:
     assert contested_shares([TracedRoot(0, [])], [30], 2) == [0.0, 0.0]
+
+
+def test_exchange_margins_add_roots_up_to_5_percent() -> None:
+    # Of 100 mm, the neighbour (20 mm) can have 4 mm at a margin of 0.5, and 10 mm more at a margin of 2.
+    roots = [TracedRoot(0, [])]
+    roots += [TracedRoot(0, [], parent=0, rival=1, margin=margin) for margin in (2.0, 0.5)]
+    roots += [TracedRoot(1, [])]
+    assert exchange_margins(roots, [86, 10, 4, 20], 2) == [2.0, 0.5]
+    assert exchange_margins(roots[:1], [86], 1) == [math.inf]
 
 
 def test_rival_probability_falls_with_margin() -> None:

@@ -161,6 +161,8 @@ def test_plate_features_are_means_over_plants() -> None:
 
 
 def test_features_contain_contested_share() -> None:
-    contested = replace(evidence(drawn_plate()), contested_shares={1: 0.25})
+    contested = replace(evidence(drawn_plate()), contested_shares={1: 0.25}, exchange_margins={1: 1.5})
     assert plant_features(contested)[1]["contested_share"] == 0.25
+    assert plant_features(contested)[1]["exchange_margin"] == 1.5
     assert features(drawn_plate())["contested_share"] == 0.0
+    assert features(drawn_plate())["exchange_margin"] == 5.0

@@ -45,6 +45,15 @@ def test_root_that_ends_in_neighbours_lane_flags_both() -> None:
     assert codes(plant(1, LEFT, lateral), plant(2, RIGHT)) == [["root_in_other_lane"], ["root_in_other_lane"]]
 
 
+@pytest.mark.parametrize(
+    ("margins", "flagged"), [({1: 2.0, 2: 2.0}, [1, 2]), ({1: 2.0, 2: 2.6}, [1]), ({1: 3.0, 2: math.inf}, [])]
+)
+def test_plants_of_a_sure_assignment_are_spared(margins: dict[int, float], flagged: list[int]) -> None:
+    lateral = ((100.0, 200.0), (495.0, 400.0))
+    plants = flag_neighbour_contacts([plant(1, LEFT, lateral), plant(2, RIGHT)], SCALE, margins)
+    assert [each.id for each in plants if each.flags] == flagged
+
+
 def test_short_part_in_neighbours_lane_is_not_flagged() -> None:
     # The lateral ends 20 px beyond the midpoint, where it touches a lateral of the right plant: 3 % of the roots.
     lateral = ((100.0, 200.0), (320.0, 400.0))

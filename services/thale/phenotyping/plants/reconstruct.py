@@ -28,7 +28,7 @@ from scipy.spatial import cKDTree
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
-from thale.phenotyping.plants.contested_roots import contested_shares
+from thale.phenotyping.plants.contested_roots import contested_shares, exchange_margins
 from thale.phenotyping.plants.faint_roots import add_faint_roots
 from thale.phenotyping.plants.graph_repair import Tips, attach_bases, attach_tips, bridge_gaps, prune_spurs
 from thale.phenotyping.plants.insertion_angle import insertion_angles
@@ -52,13 +52,15 @@ _MAX_LANDMARK_DISTANCE_MM = 1.0
 class PlateReconstruction:
     """The plants of one plate, left to right, without traits. `unassigned_px` is the length of unassigned root.
 
-    `contested_shares` has the share of each plant's root length that may be exchanged with a neighbour, by plant id.
+    `contested_shares` has the expected share of each plant's root length that is exchanged with a neighbour, and
+    `exchange_margins` the additional cost of exchanging more than 5 % of it. Both are by plant id.
     """
 
     plants: tuple[Plant, ...]
     flags: tuple[Flag, ...]
     unassigned_px: float = 0.0
     contested_shares: Mapping[int, float] = field(default_factory=dict)
+    exchange_margins: Mapping[int, float] = field(default_factory=dict)
 
 
 def reconstruct_plants(
@@ -103,9 +105,13 @@ def reconstruct_plants(
         added = (*merged_flags[index], *([doubt] if doubt else []))
         plants.append(plant.model_copy(update={"flags": (*plant.flags, *added)}) if added else plant)
     flags += [*mask_flags, *unassigned.flags, *_count_flags(len(plants), expected_plants)]
-    shares = contested_shares(traced_roots, [polyline.length(line) for line in centrelines], len(plants))
+    lengths = [polyline.length(line) for line in centrelines]
     return PlateReconstruction(
-        tuple(plants), tuple(flags), unassigned.total_px, {index + 1: share for index, share in enumerate(shares)}
+        tuple(plants),
+        tuple(flags),
+        unassigned.total_px,
+        dict(enumerate(contested_shares(traced_roots, lengths, len(plants)), start=1)),
+        dict(enumerate(exchange_margins(traced_roots, lengths, len(plants)), start=1)),
     )
 
 

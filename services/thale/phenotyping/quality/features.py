@@ -35,6 +35,7 @@ _GRID_STEP = 2
 _CONTACT_CELL_MM = 1.0
 _MAX_RIM_MM = 10.0
 _BEND_MM = 1.0
+_MAX_EXCHANGE_MARGIN = 5.0
 _MAX_LANE_OFFSET = 2.0
 _FLAGS = (
     *("methods_disagree", "tip_shared", "crossing", "crossing_by_lane", "base_inferred", "base_hidden"),
@@ -65,7 +66,9 @@ class PlateEvidence:
     unassigned_px: float
     """Root length in source pixels that belongs to no plant."""
     contested_shares: Mapping[int, float] = field(default_factory=dict)
-    """Share of each plant's root length that may be exchanged with a neighbour, by plant id."""
+    """Expected share of each plant's root length that is exchanged with a neighbour, by plant id."""
+    exchange_margins: Mapping[int, float] = field(default_factory=dict)
+    """Additional cost of exchanging more than 5 % of a plant's root length with a neighbour, by plant id."""
 
 
 def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
@@ -103,6 +106,7 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
             "expected_missed_laterals": math.log1p(unused_tips[plant.id][1]),
             "contact_mm": math.log1p(contacts[plant.id]),
             "contested_share": evidence.contested_shares.get(plant.id, 0.0),
+            "exchange_margin": min(evidence.exchange_margins.get(plant.id, math.inf), _MAX_EXCHANGE_MARGIN),
             "primary_contact_mm": math.log1p(primary_contacts[plant.id]),
             "spacing_mm": math.log1p(min(spacing_mm, 60.0)),
             "lane_offset": _lane_offset(primaries[plant.id], spacing_mm, maps),
