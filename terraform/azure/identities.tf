@@ -10,10 +10,11 @@ locals {
 
   # Short names of the scopes below. Each is the narrowest that Azure offers: secrets have no narrower scope than their vault.
   scopes = {
-    models  = azurerm_storage_container.this["models"].id
-    secrets = azurerm_key_vault.this.id
-    metrics = azurerm_monitor_workspace.this.id
-    grafana = azurerm_dashboard_grafana.this.id
+    models   = azurerm_storage_container.this["models"].id
+    releases = azurerm_storage_container.this["releases"].id
+    secrets  = azurerm_key_vault.this.id
+    metrics  = azurerm_monitor_workspace.this.id
+    grafana  = azurerm_dashboard_grafana.this.id
   }
 
   # The roles of each workload, by scope.
@@ -32,8 +33,9 @@ locals {
       namespace       = "thale"
       service_account = "release-watcher"
       roles = {
-        models  = "Storage Blob Data Reader"
-        secrets = "Key Vault Reader" # expiry dates, not the values
+        models   = "Storage Blob Data Reader"
+        releases = "Storage Blob Data Contributor" # copies of the release state
+        secrets  = "Key Vault Reader"              # expiry dates, not the values
       }
     }
     trainer = {

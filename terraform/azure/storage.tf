@@ -59,7 +59,7 @@ resource "azurerm_storage_account" "this" {
 
 resource "azurerm_storage_container" "this" {
   #checkov:skip=CKV2_AZURE_21:Writes and deletions are logged; only the platform reads models, and logging each read costs more than storage
-  for_each              = toset(["models"])
+  for_each              = toset(["models", "releases"]) # releases: copies of the release state, docs/adr/0124
   name                  = each.value
   storage_account_id    = azurerm_storage_account.this.id
   container_access_type = "private"

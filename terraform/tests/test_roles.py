@@ -23,6 +23,7 @@ from tests.support.terraform_configuration import (
 FOLDERS = ("azure", "bootstrap", "modules/region", "modules/gpu-pool")
 
 MODELS, VAULT = 'azurerm_storage_container.this["models"]', "azurerm_key_vault.this"
+RELEASES = 'azurerm_storage_container.this["releases"]'
 METRICS, LOGS = "azurerm_monitor_workspace.this", "azurerm_log_analytics_workspace.this"
 REGISTRY, GRAFANA, CLUSTERS = (
     "azurerm_container_registry.this",
@@ -43,6 +44,7 @@ EVERYWHERE = [
     RoleGrant(workload("facade"), "Key Vault Secrets User", VAULT),
     RoleGrant(workload("model-server"), "Storage Blob Data Reader", MODELS),
     RoleGrant(workload("release-watcher"), "Storage Blob Data Reader", MODELS),
+    RoleGrant(workload("release-watcher"), "Storage Blob Data Contributor", RELEASES),
     RoleGrant(workload("release-watcher"), "Key Vault Reader", VAULT),
     RoleGrant(workload("trainer"), "Storage Blob Data Contributor", MODELS),
     RoleGrant(workload("keda"), "Monitoring Data Reader", METRICS),
@@ -152,6 +154,7 @@ _GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/
 _ACCOUNT = f"{_GROUP}/Microsoft.Storage/storageAccounts/stthale"
 SCOPES = {
     MODELS: f"{_ACCOUNT}/blobServices/default/containers/models",
+    RELEASES: f"{_ACCOUNT}/blobServices/default/containers/releases",
     **{
         f'azurerm_storage_container.experiments["{name}"]': f"{_ACCOUNT}/blobServices/default/containers/{name}"
         for name in ("images", "results")

@@ -19,6 +19,7 @@ USERS = {
 
 SCOPES = {
     "models": ("deploy/models.py", "/models"),
+    "releases": ("kubernetes/components/azure-blob/kustomization.yaml", "/releases"),
     "secrets": ("kubernetes/components/azure-authentication/kustomization.yaml", "data.key_vault"),
     "metrics": ("kubernetes/components/environment/kustomization.yaml", "data.prometheus_query"),
 }
@@ -52,10 +53,10 @@ def test_environment_sets_no_option(environment: str) -> None:
     assert not [option for option in OPTIONS if read_tfvars(environment).get(option)]
 
 
-def test_containers_and_queues_beyond_models_are_optional() -> None:
+def test_containers_and_queues_of_experiments_are_optional() -> None:
     azure = read_module("azure")
     containers, queues = azure.of_type("azurerm_storage_container"), azure.of_type("azurerm_storage_queue")
-    assert expression(containers["this"]["for_each"]) == 'toset(["models"])'
+    assert expression(containers["this"]["for_each"]) == 'toset(["models", "releases"])'
     optional = [containers["experiments"], queues["experiments"]]
     assert (len(containers), len(queues)) == (2, 1)
     for block in optional:

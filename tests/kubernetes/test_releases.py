@@ -60,7 +60,9 @@ def test_controller_pod_has_the_store_of_the_models(name: str) -> None:
         assert service["spec"]["predictor"]["model"]["storageUri"].startswith(f"{store_uri}/")
     if name == "laptop":
         claims = {volume["name"]: volume.get("persistentVolumeClaim", {}).get("claimName") for volume in pod["volumes"]}
-        (mount,) = [mount for mount in container["volumeMounts"] if claims[mount["name"]] == "store"]
+        mount, copies = [mount for mount in container["volumeMounts"] if claims[mount["name"]] == "store"]
+        assert mount["readOnly"], "the controller writes no models"
+        assert (copies["mountPath"], copies["subPath"]) == (variables["THALE_RELEASE_COPIES"], "releases")
         assert variables["THALE_MODEL_STORE"] == f"{mount['mountPath']}/models"
 
 

@@ -89,4 +89,8 @@ def test_controller_identity_cannot_read_secrets() -> None:
     )
     (workloads,) = (block["workloads"] for block in identities["locals"] if "workloads" in block)
     roles = {scope: role for scope, role in workloads["release-watcher"]["roles"].items() if scope != "__comments__"}
-    assert roles == {"models": "Storage Blob Data Reader", "secrets": "Key Vault Reader"}
+    assert roles == {
+        "models": "Storage Blob Data Reader",
+        "releases": "Storage Blob Data Contributor",
+        "secrets": "Key Vault Reader",
+    }

@@ -14,6 +14,7 @@ from thale.release.controller.controller import Intervals, ReleaseEnvironment, R
 from thale.release.controller.leader_election import FileLease
 from thale.release.controller.metrics_scraper import MetricsScraper
 from thale.release.controller.status import VersionCounts, rollout_status
+from thale.release.copies.copier import ReleaseCopier
 from thale.release.judge.policy import read_policy
 from thale.release.lifecycle import transitions
 from thale.release.targets.update import author_now, update_release
@@ -31,6 +32,7 @@ class ControllerHarness:
     folder: Path
     facades: list[FakeFacade]
     runner: asyncio.Runner
+    copier: ReleaseCopier | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
@@ -46,7 +48,11 @@ class ControllerHarness:
         """Replace the controller with a new one, and poll once."""
         metrics_source = MetricsScraper([facade.url for facade in self.facades], timeout_s=30)
         environment = ReleaseEnvironment(
-            self.target, metrics_source, self.lease, FileCheckpointStore(self.folder / "checkpoint.json")
+            self.target,
+            metrics_source,
+            self.lease,
+            FileCheckpointStore(self.folder / "checkpoint.json"),
+            copier=self.copier,
         )
         self.controller = RolloutController(
             environment, SLO, POLICY, "controller", Intervals(checkpoint_s=0), now=lambda: self.now

@@ -85,13 +85,15 @@ class FakeCluster(FakeKubernetesApi):
             case "InferenceService":
                 status = {"conditions": [{"type": "Ready", "status": ready, "message": "loading"}]}
                 status |= {"modelStatus": {"transitionStatus": "BlockedByFailedLoad"}} if failed else {}
+                canaries = body.get("status", {}).get("canaryStatuses")  # if a fake of KServe's controller runs
+                status |= {"canaryStatuses": canaries} if canaries else {}
             case "Gateway":
                 status = {
                     "conditions": [{"type": "Programmed", "status": ready}],
                     "addresses": [{"type": "IPAddress", "value": "127.0.0.1"}],
                 }
             case "Pod":
-                status = self.pods[name]
+                status = self.pods.get(name) or body.get("status", {})
             case "Job":
                 condition = "Failed" if failed else "Complete"
                 status = {"conditions": [{"type": condition, "status": "True"}]}

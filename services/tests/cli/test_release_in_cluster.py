@@ -5,8 +5,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,16 +18,28 @@ import yaml
 from kubernetes.config import kube_config
 
 from tests.support.fake_kserve_controller import canary_percents
+from tests.support.fake_kubernetes_objects import Key
 from tests.support.in_memory_version_store import MODEL, InMemoryVersionStore
 from tests.support.kserve_harness import NAMESPACE, KServeHarness, run_kserve
 from tests.support.local_platform import TIMEOUT_S, wait_for
 from thale.cli import main
+from thale.kserve import client, inference_service
+from thale.kserve.checkpoint import ConfigMapCheckpointStore
+from thale.kserve.lease import KubernetesLease
 from thale.release.controller import cluster
+from thale.release.controller.cluster import watch_releases
+from thale.release.controller.controller import ReleaseEnvironment, RolloutController
+from thale.release.controller.metrics_scraper import MetricsScraper
+from thale.release.copies.copier import ReleaseCopier
+from thale.release.copies.release_copies import ReleaseCopies
+from thale.release.judge.policy import read_policy
 from thale.release.registry.signatures import PUBLIC_KEYS_VARIABLE
 from thale.release.registry.signing import generate_key_pair, sign_archive
 from thale.release.registry.stores import FolderStore
 from thale.release.targets import TargetTimeouts
 from thale.release.targets.kserve import KServeTarget
+from thale.schemas import Release
+from thale.slo import read_slo
 
 
 @dataclass(frozen=True)
@@ -177,3 +192,79 @@ def test_unsigned_version_is_refused(
     archive = store.archive(store.find(MODEL, "1.1.0"))
     store.put(archive, sign_archive(archive, private_key, None, tmp_path / "signature"))
     assert run(*canary_arguments(volume_cluster))[0] == 0
+
+
+@pytest.mark.integration
+def test_lost_cluster_is_restored_from_its_copies(volume_cluster: VolumeCluster, run: Run) -> None:
+    """The controller copies a promotion. A new cluster starts with the first release, and returns to 1.1.0."""
+    harness, copies = volume_cluster.harness, volume_cluster.folder / "volume" / "releases"
+    key = Key(inference_service.PLURAL, NAMESPACE, MODEL)
+    first = harness.api.objects.get(key)
+    store = ("--store", str(volume_cluster.store), "--store-uri", "pvc://store/models")
+    assert run(*store, "canary", MODEL, "1.1.0", "--why", "better")[0] == 0
+    assert run(*store, "promote", MODEL, "--why", "better")[0] == 0
+    copier = ReleaseCopier(ReleaseCopies(FolderStore(copies)))
+    with run_controller_of(harness, copier):
+        wait_for("the copy", lambda: any("1.1.0" in path.read_text() for path in copies.glob(f"{MODEL}/*")))
+    harness.api.objects.delete(key)
+    body = {field: first[field] for field in ("apiVersion", "kind", "spec")}
+    annotations = {"metadata": {"annotations": first["metadata"]["annotations"]}}
+    harness.api.objects.create(key, {**body, **annotations}, ("kubectl", "Apply"))
+    with run_controller_of(harness, copier):  # of the new cluster, which must not replace the copy
+        wait_for("its copy", lambda: any(path.name.startswith("0000") for path in copies.glob(f"{MODEL}/*")), 20)
+    restore = (*store, "restore", "--copies", str(copies), "--why", "lost cluster")
+    status, out, err = run(*restore)
+    assert status == 0, err
+    assert re.search(rf"{MODEL}: restore 1\.1\.0.*lost cluster \(copy of ", out)
+    release = inference_service.release_from_resource(harness.api.objects.get(key))
+    assert (release.stable, [event.what for event in release.history]) == ("1.1.0", ["canary", "promote", "restore"])
+    assert "1.1.0 is current" in run(*restore)[1]
+
+
+def test_restore_reports_a_model_without_a_copy(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("restore", "--copies", str(tmp_path / "none"), "--why", "lost cluster")
+    assert (status, out.strip()) == (0, f"{MODEL}: no copy in {tmp_path / 'none'}")
+
+
+def test_restore_refuses_another_archive(volume_cluster: VolumeCluster, run: Run) -> None:
+    copies = volume_cluster.folder / "releases"
+    other = make_release_of(volume_cluster, "1.1.0")
+    damaged = other.versions["1.1.0"].model_copy(update={"digest": f"sha256:{0:064}"})
+    ReleaseCopies(FolderStore(copies)).save(
+        other.model_copy(update={"versions": {"1.1.0": damaged}}), datetime.now(UTC)
+    )
+    store = ("--store", str(volume_cluster.store), "--store-uri", "pvc://store/models")
+    status, _, err = run(*store, "restore", "--copies", str(copies), "--why", "lost cluster")
+    assert status == 1
+    assert "restore the model store first" in err
+    assert volume_cluster.percents == {}
+
+
+def make_release_of(volume_cluster: VolumeCluster, version: str) -> Release:
+    manifest = volume_cluster.harness.store.find(MODEL, version)
+    return Release(task="segmentation", stable=version, versions={version: manifest})
+
+
+@contextmanager
+def run_controller_of(harness: KServeHarness, copier: ReleaseCopier) -> Iterator[None]:
+    """Run a controller that copies releases, until the context ends."""
+    api = client.with_retries(harness.api.client().configuration)
+    target = harness.make_target()
+    environment = ReleaseEnvironment(
+        target,
+        MetricsScraper([]),
+        KubernetesLease(api, NAMESPACE, "watch", "controller"),
+        ConfigMapCheckpointStore(api, NAMESPACE, "watch"),
+        lambda: watch_releases(api, NAMESPACE, target),
+        copier,
+    )
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=RolloutController(environment, read_slo(), read_policy(), "controller").run, args=(stop,)
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

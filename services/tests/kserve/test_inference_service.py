@@ -32,7 +32,7 @@ EVENTS = st.builds(
     ReleaseEvent,
     at=st.just(ANNA.at),
     who=st.text(max_size=20),
-    what=st.sampled_from(["canary", "step", "promote", "roll back", "abort", "shadow"]),
+    what=st.sampled_from(["canary", "step", "promote", "roll back", "abort", "shadow", "restore"]),
     why=st.text(max_size=200),
     version=VERSIONS,
     stable=VERSIONS,

@@ -26,6 +26,7 @@ _EVENT_LABELS = {
     "roll back": "rolled back",
     "abort": "aborted",
     "shadow": "shadow changed",
+    "restore": "restored",
 }
 
 

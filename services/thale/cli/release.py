@@ -249,6 +249,32 @@ def drop(context: typer.Context, model: Model, version: Version) -> None:
 
 
 @release.command()
+def restore(
+    context: typer.Context,
+    copies: Annotated[
+        str, typer.Option(envvar="THALE_RELEASE_COPIES", help="Copies of releases: a folder or a blob container.")
+    ],
+    why: Why,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Name of the model. Default: all models.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also if the release has changes after the copy, which are lost.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if a release has no current copy.")
+    ] = False,
+) -> None:
+    """Restore the stable versions and histories of a lost cluster from the copies of its controller."""
+    from thale.cli.rollout_commands import check_copies, restore_releases
+
+    if check:
+        check_copies(context.obj, copies, model, Console())
+    else:
+        restore_releases(context.obj, copies, model, why, Console(), overwrite=overwrite)
+
+
+@release.command()
 def history(context: typer.Context, model: Model) -> None:
     """List the changes of a release: what, who, when and why."""
     from thale.cli.rollout_commands import print_history

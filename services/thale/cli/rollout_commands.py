@@ -1,5 +1,6 @@
 """Implementation of the rollout commands of `thale release`."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -10,12 +11,14 @@ from rich.markup import escape
 
 from thale.cli.rollout_tables import event_line, history_table, status_table
 from thale.cli.target_options import TargetOptions
-from thale.errors import InvalidTransitionError, ParameterError, ReleaseError
+from thale.errors import InvalidTransitionError, ParameterError, ReleaseError, StoreError
 from thale.release.controller.checkpoint import Checkpoint, load_checkpoint
 from thale.release.controller.controller import ReleaseEnvironment
 from thale.release.controller.status import ModelStatus, Status, rollout_status
+from thale.release.copies.release_copies import ReleaseCopies
 from thale.release.lifecycle import transitions
 from thale.release.lifecycle.transitions import Author
+from thale.release.registry.stores import open_store
 from thale.release.targets import ReleaseTarget
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release
@@ -117,6 +120,70 @@ def roll_back(release: Release, target: ReleaseTarget, author: Author, to: str |
             f"the history of {release.name} has no version before {release.stable}: pass a version with --to"
         )
     return transitions.roll_back(release, author, target.find(release.name, name))
+
+
+def restore_releases(
+    target_options: TargetOptions, copies: str, model: str | None, why: str, console: Console, *, overwrite: bool
+) -> None:
+    """Restore releases from the copies of a lost cluster, and print a line for each model.
+
+    Args:
+        target_options: The release target and author.
+        copies: Folder or container of the copies.
+        model: Name of the model. None selects all models of the target.
+        why: Reason for the change, for the history.
+        console: Console for the lines.
+        overwrite: Whether changes after the copy are lost.
+
+    Raises:
+        InvalidTransitionError: If a rollout is in progress, or the release has changes after the copy.
+        StoreError: If the copies cannot be read, or the store has another archive of the version.
+        TargetError: If the version cannot be loaded.
+    """
+    source = ReleaseCopies(open_store(copies))
+    with target_options.environment() as environment:
+        target = environment.target
+        for name in [model] if model is not None else target.models():
+            copy = source.latest(name)
+            if copy is None:
+                console.print(f"{name}: no copy in {escape(copies)}", highlight=False, soft_wrap=True)
+                continue
+            saved = copy.release
+            if transitions.contains(target.read(name).release, saved):
+                console.print(f"{name}: {saved.stable} is current", highlight=False, soft_wrap=True)
+                continue
+            _check_same_archive(target, saved)
+            author = author_now(target_options.author(), f"{why} (copy of {copy.saved_at})")
+            change = functools.partial(transitions.restore, saved=saved, author=author, overwrite=overwrite)
+            after = update_release(target, name, change).release
+            console.print(escape(event_line(name, after.history[-1])), highlight=False, soft_wrap=True)
+
+
+def check_copies(target_options: TargetOptions, copies: str, model: str | None, console: Console) -> None:
+    """Print whether the releases have current copies.
+
+    Raises:
+        InvalidTransitionError: If one has not.
+    """
+    source = ReleaseCopies(open_store(copies))
+    with target_options.environment() as environment:
+        target = environment.target
+        for name in [model] if model is not None else target.models():
+            release, copy = target.read(name).release, source.latest(name)
+            if copy is None:
+                raise InvalidTransitionError(f"{name}: no copy in {copies}")
+            if release.stable != copy.release.stable or release.history != copy.release.history:
+                raise InvalidTransitionError(f"{name}: the copy of {copy.saved_at} is not the release in the cluster")
+            console.print(f"{name}: {release.stable} has a copy of {copy.saved_at}", highlight=False, soft_wrap=True)
+
+
+def _check_same_archive(target: ReleaseTarget, saved: Release) -> None:
+    found = target.find(saved.name, saved.stable)
+    if found.digest != saved.versions[saved.stable].digest:
+        raise StoreError(
+            f"the model store has {saved.name} {saved.stable} with the digest {found.digest}, but the release had "
+            f"{saved.versions[saved.stable].digest}: restore the model store first (docs/day-two.md)"
+        )
 
 
 def drop_unused(target_options: TargetOptions, model: str, version: str, console: Console) -> None:

@@ -10,8 +10,11 @@ from thale.release.controller.cluster import cluster_environment
 from thale.release.controller.controller import Intervals
 from thale.release.controller.daemon import ListenAddress, run_daemon
 from thale.release.controller.settings import ControllerSettings
+from thale.release.copies.copier import ReleaseCopier
+from thale.release.copies.release_copies import ReleaseCopies
 from thale.release.judge.policy import read_policy
 from thale.release.lifecycle.identity import current_user
+from thale.release.registry.stores import open_store
 from thale.secrets import open_secrets
 from thale.secrets.expiry import PollIntervals, export_expiry_metrics
 from thale.slo import read_slo
@@ -31,7 +34,9 @@ def main() -> int:
         secrets = open_secrets(settings.key_vault, settings.secrets_file)
         with (
             export_expiry_metrics(secrets, PollIntervals(settings.secrets_s)),
-            cluster_environment(settings.namespace, None, settings.facades, None) as environment,
+            cluster_environment(
+                settings.namespace, None, settings.facades, None, copier=_copier(settings.release_copies)
+            ) as environment,
         ):
             listen_address = ListenAddress(settings.metrics_host, settings.metrics_port)
             run_daemon(
@@ -46,6 +51,10 @@ def main() -> int:
         logging.getLogger(__name__).error("controller failed", extra={"error": str(error)})
         return 1
     return 0
+
+
+def _copier(location: str | None) -> ReleaseCopier | None:
+    return ReleaseCopier(ReleaseCopies(open_store(location))) if location is not None else None
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class ReleaseEvent(FrozenModel):
 
     at: str
     who: str
-    what: Literal["canary", "step", "promote", "roll back", "abort", "shadow"]
+    what: Literal["canary", "step", "promote", "roll back", "abort", "shadow", "restore"]
     why: str
     version: str
     """The version that was the subject of the change."""

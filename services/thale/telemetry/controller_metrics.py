@@ -36,6 +36,11 @@ RELEASE_STUCK = CONTROLLER_METRICS.gauge(
     MODEL,
     VERSION,
 )
+RELEASE_COPY_PENDING = CONTROLLER_METRICS.gauge(
+    "thale_release_copy_pending_seconds",
+    "seconds",
+    "Age of the oldest change of a release that is not in THALE_RELEASE_COPIES yet; 0 if all are.",
+)
 DRIFT_PSI = CONTROLLER_METRICS.gauge(
     "thale_drift_psi",
     "PSI",

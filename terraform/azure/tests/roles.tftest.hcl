@@ -58,6 +58,11 @@ override_resource {
   values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/blobServices/default/containers/models" }
 }
 override_resource {
+  target          = azurerm_storage_container.this["releases"]
+  override_during = plan
+  values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/blobServices/default/containers/releases" }
+}
+override_resource {
   target          = azurerm_storage_container.experiments["images"]
   override_during = plan
   values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/blobServices/default/containers/images" }

@@ -12,7 +12,10 @@ from tests.support.fake_facade import MODEL, FakeFacade, run_fake_facade
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.release.controller.checkpoint import FileCheckpointStore, load_checkpoint
 from thale.release.controller.status import VersionCounts
+from thale.release.copies.copier import ReleaseCopier
+from thale.release.copies.release_copies import ReleaseCopies
 from thale.release.lifecycle import transitions
+from thale.release.registry.stores import FolderStore
 from thale.release.targets.update import author_now
 from thale.schemas import Release
 from thale.telemetry.controller_metrics import CONTROLLER_REGISTRY
@@ -243,3 +246,12 @@ def test_controller_ignores_a_release_it_has_just_changed(harness: ControllerHar
     assert harness.poll() == before
     harness.target.put(after)
     assert harness.poll().weight_percent == 50
+
+
+def test_only_the_leader_copies_releases(harness: ControllerHarness) -> None:
+    harness.copier = ReleaseCopier(ReleaseCopies(FolderStore(harness.folder / "copies")))
+    harness.start_controller()
+    assert [*harness.copier._pending] == [MODEL]
+    harness.lease.release()
+    harness.poll()
+    assert not harness.copier._pending

@@ -1,5 +1,7 @@
 """Tests of the transitions of a release, also in any sequence."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,3 +135,34 @@ def test_any_sequence_of_transitions_keeps_the_release_valid(names: list[str]) -
         assert Release.model_validate_json(release.model_dump_json()) == release
         assert {release.stable, release.canary, release.shadow} - {None} == set(release.versions)
         assert len(release.history) <= transitions.HISTORY_LIMIT
+
+
+def saved_release(at: str = "2026-11-21T13:00:00+00:00") -> Release:
+    canary = transitions.start_canary(make_release(), make_version("1.1.0"), ANNA, steps=(10, 100))
+    promoted = transitions.promote(canary, replace(ANNA, at=at))
+    return transitions.start_canary(promoted, make_version("1.2.0"), replace(ANNA, at=at))
+
+
+def test_restore_returns_to_the_saved_stable_version() -> None:
+    saved = saved_release()
+    after = transitions.restore(make_release(), saved, ANNA)
+    assert (after.stable, set(after.versions), after.canary, after.shadow) == ("1.1.0", {"1.1.0"}, None, None)
+    assert (after.steps, after.weight_percent) == ((10, 100), 0)
+    assert after.history[:-1] == saved.history
+    assert (after.history[-1].what, after.history[-1].version) == ("restore", "1.1.0")
+    assert transitions.contains(after, saved)
+    assert not transitions.contains(make_release(), saved)
+
+
+def test_restore_refuses_to_lose_later_changes() -> None:
+    current = transitions.promote(canary_release(), replace(ANNA, at="2026-11-21T14:00:00+00:00"))
+    with pytest.raises(InvalidTransitionError, match=r"2026-11-21T14.*--overwrite"):
+        transitions.restore(current, saved_release(), ANNA)
+    with pytest.raises(InvalidTransitionError, match="--overwrite"):
+        transitions.restore(current, make_release(), ANNA)
+    assert transitions.restore(current, make_release(), ANNA, overwrite=True).stable == "1.0.0"
+
+
+def test_restore_refuses_a_running_rollout() -> None:
+    with pytest.raises(InvalidTransitionError, match="abort it before a restoration"):
+        transitions.restore(canary_release(), saved_release(), ANNA, overwrite=True)

@@ -16,6 +16,7 @@ from thale.kserve.lease import KubernetesLease, new_identity
 from thale.kserve.service_account import SERVICE_ACCOUNT_DIR
 from thale.release.controller.controller import ReleaseEnvironment
 from thale.release.controller.metrics_scraper import MetricsScraper
+from thale.release.copies.copier import ReleaseCopier
 from thale.release.targets import VersionedRelease, VersionStore, compute_revision
 from thale.release.targets.kserve import KServeTarget
 from thale.release.targets.predictor_loading import Progress, log_progress
@@ -37,6 +38,7 @@ def cluster_environment(
     facades: str | None,
     store: VersionStore | None,
     progress: Progress = log_progress,
+    copier: ReleaseCopier | None = None,
 ) -> Iterator[ReleaseEnvironment]:
     """Yield the release environment of a namespace. On exit, wait for pending unloads.
 
@@ -46,6 +48,7 @@ def cluster_environment(
         facades: URL of the facades' metrics. None: `FACADE_METRICS_URL`.
         store: Store of registered versions. None is sufficient for changes among loaded versions.
         progress: Receives a line for each change of state of a version that is being loaded.
+        copier: Copies the changes of releases for a controller. None: no copies.
 
     Raises:
         TargetError: If no cluster is configured.
@@ -57,7 +60,7 @@ def cluster_environment(
     checkpoint_store = ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME)
     with api, KServeTarget(api, namespace, store or _NoStore(), progress=progress) as target:
         yield ReleaseEnvironment(
-            target, metrics_source, lease, checkpoint_store, lambda: watch_releases(api, namespace, target)
+            target, metrics_source, lease, checkpoint_store, lambda: watch_releases(api, namespace, target), copier
         )
 
 

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -24,6 +24,7 @@ from thale.release.controller.drift_monitor import DriftMonitor
 from thale.release.controller.gauges import RolloutGauges, RolloutProgress
 from thale.release.controller.leader_election import Lease, run_leader_election
 from thale.release.controller.metrics_scraper import CounterTracker, ScrapeResult
+from thale.release.copies.copier import ReleaseCopier
 from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.judge import judge
 from thale.release.judge.policy import JudgePolicy
@@ -78,6 +79,8 @@ class ReleaseEnvironment:
     checkpoint_store: CheckpointStore
     watch: Callable[[], AbstractContextManager[ReleaseReader]] | None = None
     """Watches the releases within a context, so that polls send no requests. None: polls read the target."""
+    copier: ReleaseCopier | None = None
+    """Copies each change of a release to a store outside of the cluster. None: no copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +152,13 @@ class RolloutController:
     def run(self, stop: threading.Event, *, until_idle: bool = False) -> None:
         """Take part in leader election and poll until `stop` is set or, with `until_idle`, until no rollout is left."""
         watch = self._environment.watch or (lambda: nullcontext(self._environment.target))
-        with asyncio.Runner() as runner, watch() as self._reader, run_leader_election(self._environment.lease):
+        copier = self._environment.copier
+        with (
+            asyncio.Runner() as runner,
+            watch() as self._reader,
+            copier.running() if copier is not None else nullcontext(),
+            run_leader_election(self._environment.lease),
+        ):
             while not stop.is_set() and not (until_idle and self._is_idle):
                 started_at = self._clock()
                 self.poll(runner)
@@ -170,6 +179,8 @@ class RolloutController:
         elif not is_leader:
             self._models.clear()
             self._clear_gauges()
+            if self._environment.copier is not None:
+                self._environment.copier.clear()
         self._is_leader = is_leader
         if is_leader:
             self._poll_models(runner.run(self._environment.metrics_source.read()))
@@ -205,11 +216,22 @@ class RolloutController:
                 self._report_problem(model, str(error))
             else:
                 self._report_problem(model, "")
+        self._copy_releases(models)
         has_canary = any(state.checkpoint is not None for state in self._models.values())
         self._is_idle = not has_canary and self._problems.keys().isdisjoint(models)
         interval_s = self._intervals.checkpoint_s if has_canary else self._intervals.idle_checkpoint_s
         if changed or self._last_checkpoint_at is None or self._clock() >= self._last_checkpoint_at + interval_s:
             self._save_checkpoint(dict(result.unreachable))
+
+    def _copy_releases(self, models: Sequence[str]) -> None:
+        """Submit the releases that can be read to the copier. A model with an error keeps its last copy."""
+        if self._environment.copier is None:
+            return
+        releases = {}
+        for model in models:
+            with suppress(ThaleError):  # _poll_model has reported it
+                releases[model] = self._reader.read(model).release
+        self._environment.copier.submit(releases)
 
     def _poll_model(self, model: str, result: ScrapeResult) -> bool:
         """Judge a model's canary, if it has one, and act on the verdict. Returns whether the release changed."""

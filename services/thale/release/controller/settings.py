@@ -30,6 +30,9 @@ class ControllerSettings(BaseSettings):
     secrets_s: float = Field(3600.0, gt=0)
     """Interval at which the secret expiry is read."""
 
+    release_copies: str | None = None
+    """Folder or blob container for a copy of each change of a release. Default: no copies."""
+
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(9091, ge=0, le=65535)
     """0 selects any free port, which is logged."""

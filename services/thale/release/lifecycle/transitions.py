@@ -9,6 +9,7 @@ clock.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from thale.schemas import Release, ReleaseEvent, VersionManifest
 HISTORY_LIMIT = 50
 """Maximum number of events in a release. The audit log contains all of them."""
 
-_EventKind = Literal["canary", "step", "promote", "roll back", "abort", "shadow"]
+_EventKind = Literal["canary", "step", "promote", "roll back", "abort", "shadow", "restore"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,42 @@ def set_shadow(release: Release, version: VersionManifest | None, author: Author
     name = version.card.version
     versions = {**_drop_versions(release, release.shadow), name: version}
     return _apply_changes(release, "shadow", name, author, versions=versions, shadow=name)
+
+
+def restore(release: Release, saved: Release, author: Author, *, overwrite: bool = False) -> Release:
+    """Return to the stable version, the history and the steps of a saved release. Its canary and shadow are omitted.
+
+    Args:
+        release: The current release.
+        saved: A copy of an earlier release of the same model.
+        author: Author, reason and time of the change.
+        overwrite: Whether later changes of the current release are lost.
+
+    Raises:
+        InvalidTransitionError: If a rollout is in progress, or the current release has later changes than the copy.
+    """
+    if release.canary is not None:
+        raise InvalidTransitionError(
+            f"{release.name} {release.canary} is a canary: roll it back or abort it before a restoration"
+        )
+    is_later = release.history and (not saved.history or _last_event_at(release) > _last_event_at(saved))
+    if is_later and not overwrite:
+        raise InvalidTransitionError(
+            f"{release.name} has a change of {release.history[-1].at}, after its copy: pass --overwrite to lose it"
+        )
+    versions = _drop_versions(saved, saved.canary, saved.shadow)
+    changes = {"versions": versions, "stable": saved.stable, "shadow": None, "steps": saved.steps}
+    with_history = release.model_copy(update={"history": saved.history})
+    return _apply_changes(with_history, "restore", saved.stable, author, weight_percent=0.0, **changes)
+
+
+def contains(release: Release, saved: Release) -> bool:
+    """Return whether a release has the stable version and the last change of a saved one."""
+    return release.stable == saved.stable and set(saved.history[-1:]) <= {*release.history}
+
+
+def _last_event_at(release: Release) -> datetime:
+    return datetime.fromisoformat(release.history[-1].at)
 
 
 def was_rolled_back(release: Release, version: str) -> bool:

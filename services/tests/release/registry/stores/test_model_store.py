@@ -172,7 +172,7 @@ def test_interrupted_registration_has_no_effect(
     open_store_again: Callable[[], ModelStore], make_archive: MakeArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store_again()
-    monkeypatch.setattr(store, "_write_new", lambda name, data: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(store, "create_object", lambda name, data: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         store.put(make_archive())
     with pytest.raises(UnknownModelError):

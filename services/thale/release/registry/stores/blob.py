@@ -59,7 +59,8 @@ class BlobStore(ModelStore):
             )
         )
 
-    def _read(self, key: str) -> bytes | None:
+    def read_object(self, key: str) -> bytes | None:
+        """Return a small object, None if it does not exist."""
         with self._translate_errors():
             try:
                 return self._container.download_blob(key, offset=0, length=_MAX_MANIFEST_BYTES).readall()
@@ -68,7 +69,8 @@ class BlobStore(ModelStore):
                     raise
                 return None
 
-    def _write_new(self, key: str, data: bytes) -> bool:
+    def create_object(self, key: str, data: bytes) -> bool:
+        """Write a small object atomically. Return False, without a change, if it exists."""
         with self._translate_errors():
             try:
                 self._container.upload_blob(key, data, content_settings=_settings("application/json", data))
@@ -105,7 +107,8 @@ class BlobStore(ModelStore):
         if found != (size, digest, md5):
             raise StoreError(f"the bytes of {blob.url} do not match its digest: delete that blob and register again")
 
-    def _names(self, folder: str) -> Iterable[str]:
+    def object_names(self, folder: str) -> Iterable[str]:
+        """Return the names of the objects directly in a folder. Empty if it does not exist."""
         with self._translate_errors():
             keys = list(self._container.list_blob_names(name_starts_with=f"{folder}/"))
         return [key.rpartition("/")[2] for key in keys if key.rpartition("/")[0] == folder]

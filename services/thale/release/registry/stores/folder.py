@@ -34,7 +34,8 @@ class FolderStore(ModelStore):
             raise StoreError(f"{path} is missing: register {manifest.card.name} {manifest.card.version} again")
         return path
 
-    def _read(self, key: str) -> bytes | None:
+    def read_object(self, key: str) -> bytes | None:
+        """Return a small object, None if it does not exist."""
         try:
             return (self.root / key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -42,7 +43,8 @@ class FolderStore(ModelStore):
         except OSError as error:
             raise _to_store_error(self.root, error) from error
 
-    def _write_new(self, key: str, data: bytes) -> bool:
+    def create_object(self, key: str, data: bytes) -> bool:
+        """Write a small object atomically. Return False, without a change, if it exists."""
         return self._create_exclusive(self.root / key, lambda file: file.write(data))
 
     def _put_archive(self, archive: ValidatedArchive, key: str) -> None:
@@ -77,7 +79,8 @@ class FolderStore(ModelStore):
         except OSError as error:
             raise _to_store_error(self.root, error) from error
 
-    def _names(self, folder: str) -> Iterable[str]:
+    def object_names(self, folder: str) -> Iterable[str]:
+        """Return the names of the objects directly in a folder. Empty if it does not exist."""
         try:
             return [path.name for path in (self.root / folder).iterdir()]
         except FileNotFoundError:

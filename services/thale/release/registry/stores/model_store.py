@@ -63,9 +63,9 @@ class ModelStore(ABC):
         else:
             key = manifest_key(manifest.card.name, manifest.card.version)
             self._put_archive(archive, archive_key(manifest))
-            self._write_new(f"{archive_key(manifest)}{DIGEST_SUFFIX}", _digest_line(manifest))
+            self.create_object(f"{archive_key(manifest)}{DIGEST_SUFFIX}", _digest_line(manifest))
             self._put_signature(manifest, signature)
-            if self._write_new(key, manifest.model_dump_json(indent=2).encode()):
+            if self.create_object(key, manifest.model_dump_json(indent=2).encode()):
                 return StoreResult(manifest, self._object_uri(version_folder(manifest)), new=True)
             existing = self.get(manifest)
         if existing is None:
@@ -79,13 +79,13 @@ class ModelStore(ABC):
             StoreError: If the store cannot be read.
         """
         folder, _, archive = archive_key(manifest).rpartition("/")
-        found = {key_id: name for name in self._names(folder) if (key_id := key_id_from_name(name, archive))}
-        values = {key_id: self._read(f"{folder}/{name}") for key_id, name in found.items()}
+        found = {key_id: name for name in self.object_names(folder) if (key_id := key_id_from_name(name, archive))}
+        values = {key_id: self.read_object(f"{folder}/{name}") for key_id, name in found.items()}
         return {key_id: value.strip() for key_id, value in values.items() if value is not None}
 
     def _put_signature(self, manifest: VersionManifest, signature: Signature | None) -> None:
         if signature is not None:
-            self._write_new(signature_name(archive_key(manifest), signature.key_id), signature.value)
+            self.create_object(signature_name(archive_key(manifest), signature.key_id), signature.value)
 
     def get(self, manifest: VersionManifest) -> StoreResult | None:
         """Return the stored version if it has the same bytes, None if the store does not contain it.
@@ -95,7 +95,7 @@ class ModelStore(ABC):
             StoreError: If the store cannot be read.
         """
         key = manifest_key(manifest.card.name, manifest.card.version)
-        if (data := self._read(key)) is None:
+        if (data := self.read_object(key)) is None:
             return None
         existing = _parse_manifest(key, data)
         if existing.digest != manifest.digest:
@@ -115,7 +115,7 @@ class ModelStore(ABC):
         """
         if re.fullmatch(MODEL_NAME_PATTERN, model) and re.fullmatch(VERSION_PATTERN, version):
             key = manifest_key(model, version)
-            if (data := self._read(key)) is not None:
+            if (data := self.read_object(key)) is not None:
                 return _parse_manifest(key, data)
         known = self.versions()
         if model not in {other.card.name for other in known}:
@@ -129,7 +129,7 @@ class ModelStore(ABC):
             StoreError: If the store cannot be read.
         """
         manifests = [
-            _parse_manifest(key, data) for key in self._manifest_keys() if (data := self._read(key)) is not None
+            _parse_manifest(key, data) for key in self._manifest_keys() if (data := self.read_object(key)) is not None
         ]
         selected = [manifest for manifest in manifests if model in (None, manifest.card.name)]
         return sorted(selected, key=lambda manifest: (manifest.card.name, version_numbers(manifest.card.version)))
@@ -174,11 +174,11 @@ class ModelStore(ABC):
         return self._object_uri(version_folder(self.find(model, version)))
 
     @abstractmethod
-    def _read(self, key: str) -> bytes | None:
+    def read_object(self, key: str) -> bytes | None:
         """Return a small object, None if it does not exist."""
 
     @abstractmethod
-    def _write_new(self, key: str, data: bytes) -> bool:
+    def create_object(self, key: str, data: bytes) -> bool:
         """Write a small object atomically. Return False, without a change, if it exists."""
 
     @abstractmethod
@@ -186,7 +186,7 @@ class ModelStore(ABC):
         """Write an archive atomically. An existing one with the same bytes is not replaced."""
 
     @abstractmethod
-    def _names(self, folder: str) -> Iterable[str]:
+    def object_names(self, folder: str) -> Iterable[str]:
         """Return the names of the objects directly in a folder. Empty if it does not exist."""
 
     @abstractmethod
