@@ -304,6 +304,15 @@ register: install ## Register a model archive in a laptop's cluster (ENV=laptop 
 	$(DEPLOY) register $(TO) $(if $(SIGNATURE),--signature '$(SIGNATURE)') \
 	  '$(or $(ARCHIVE),$(error set the archive: make $@ ENV=laptop ARCHIVE=FILE.mar))'
 
+# Drills print their actions; APPLY=1 runs them. docs/day-two.md describes them.
+.PHONY: drill-restore
+drill-restore: install ## Delete the release state, restore it from the store, and measure the time (ENV=…, APPLY=1)
+	$(BIN)/python -m deploy.day_two drill-restore $(TO) $(if $(APPLY),--apply)
+
+.PHONY: drill-failover
+drill-failover: install ## Move the traffic to the second region and back, and measure the time (ENV=…, APPLY=1)
+	$(BIN)/python -m deploy.day_two drill-failover $(TO) $(if $(APPLY),--apply)
+
 .PHONY: destroy
 destroy: install ## Destroy an environment after its name is typed (ENV=…)
 	$(DEPLOY) destroy $(TO) $(if $(CONFIRM),--confirm '$(CONFIRM)')

@@ -135,7 +135,7 @@ def save_releases(
 def rebuild(
     env: Env,
     releases: Annotated[
-        Path | None, typer.Option(help="File of save-releases. Default: the overlay's release.yaml.")
+        Path | None, typer.Option(help="File of save-releases. Default: the copies in the store.")
     ] = None,
     apply: Apply = False,
 ) -> None:
@@ -143,6 +143,28 @@ def rebuild(
     from deploy.day_two.rebuild import rebuild as rebuild_cluster
 
     rebuild_cluster(_context(env), releases, apply=apply)
+
+
+@app.command()
+def drill_restore(env: Env, apply: Apply = False) -> None:
+    """Delete the release state, rebuild it from the store, and measure the time. It interrupts serving."""
+    from deploy.day_two.drills import drill_restore as drill
+
+    drill(_context(env), apply=apply)
+
+
+@app.command()
+def drill_failover(
+    env: Env,
+    settle_s: Annotated[float, typer.Option(min=0, help="Seconds between a change and its verification.")] = 600.0,
+    apply: Apply = False,
+) -> None:
+    """Move the traffic to the second region and back, and measure the time."""
+    from deploy.day_two.drills import drill_failover as drill
+
+    context = _on_azure(env)
+    with context.lock():
+        drill(context, settle_s=settle_s, apply=apply)
 
 
 @app.command()

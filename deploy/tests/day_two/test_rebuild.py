@@ -1,5 +1,6 @@
 """Tests of the rebuild of a laptop cluster: saved releases return to a new cluster, which has the same name."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,13 @@ import pytest
 import yaml
 
 from deploy import cluster as clusters
+from deploy.day_two import release_copies
+from deploy.day_two.drills import drill_restore
 from deploy.day_two.rebuild import rebuild
 from deploy.day_two.releases import plan_restore, read_releases, save_releases
 from deploy.errors import DeployError
 from deploy.settings import Environment
+from tests.support.controller_pod import ControllerPod, promote
 from tests.support.deploy_environment import REPOSITORY, DeployEnvironment
 from tests.support.fake_kubernetes_objects import Key
 
@@ -23,17 +27,12 @@ def readiness_checks() -> None:
     """Use the real wait for readiness: the cluster has an API."""
 
 
-def promote(env: DeployEnvironment) -> None:
-    """Promote another version, as `thale release` does."""
-    live = env.api.objects.get(SERVICE)
-    versions = live["metadata"]["annotations"]["release.thale/versions"].replace("1.0.0", "1.1.0")
-    release = {
-        "apiVersion": live["apiVersion"],
-        "kind": "InferenceService",
-        "metadata": {"annotations": {"release.thale/versions": versions}},
-        "spec": {"predictor": {"name": PROMOTED, "model": {"storageUri": "pvc://store/models/plate-seg/1.1.0/x"}}},
-    }
-    env.api.objects.apply(SERVICE, release, "thale-release", force=True)
+@pytest.fixture
+def pod(env: DeployEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ControllerPod:
+    """The controller's pod, in which the restoration runs. The copies outlive the cluster."""
+    pod = ControllerPod(env.api, tmp_path / "volume" / "releases")
+    monkeypatch.setattr(release_copies, "_run_in_controller", pod.run)
+    return pod
 
 
 def recreate(env: DeployEnvironment) -> None:
@@ -53,7 +52,7 @@ def predictor(env: DeployEnvironment) -> Any:
 def test_rebuild_restores_the_promoted_version(env: DeployEnvironment, tmp_path: Path) -> None:
     context = env.context(Environment.LAPTOP)
     env.run_steps(context)
-    promote(env)
+    promote(env.api, "plate-seg", "1.1.0")
     saved = tmp_path / "off-site" / "releases.yaml"
     assert save_releases(clusters.connect(context), saved) == ["plate-landmarks", "plate-seg"]
     recreate(env)
@@ -68,10 +67,52 @@ def test_rebuild_restores_the_promoted_version(env: DeployEnvironment, tmp_path:
 
 
 @pytest.mark.integration
+def test_rebuild_restores_the_copies_in_the_store(env: DeployEnvironment, pod: ControllerPod) -> None:
+    """Nothing was saved by hand: the controller copied the promotion to the store."""
+    context = env.context(Environment.LAPTOP)
+    env.run_steps(context)
+    promote(env.api, "plate-seg", "1.1.0")
+    pod.copy_releases()
+    recreate(env)
+    rebuild(context, None, apply=True)
+    assert predictor(env)["name"] == PROMOTED
+    assert [event.what for event in pod.release("plate-seg").history] == ["promote", "restore"]
+    assert "plate-landmarks: 1.0.0 is current" in env.output.getvalue()
+
+
+@pytest.mark.integration
+def test_drill_deletes_and_restores_the_releases(env: DeployEnvironment, pod: ControllerPod) -> None:
+    context = env.context(Environment.LAPTOP)
+    env.run_steps(context)
+    promote(env.api, "plate-seg", "1.1.0")
+    pod.copy_releases()
+    assert drill_restore(context, apply=False) == {}
+    assert "dry run" in env.output.getvalue()
+    uid = env.api.objects.get(SERVICE)["metadata"]["uid"]
+    seconds = drill_restore(context, apply=True)
+    assert seconds.keys() == {"deploy", "releases"}
+    assert predictor(env)["name"] == PROMOTED
+    assert env.api.objects.get(SERVICE)["metadata"]["uid"] != uid, "nothing was deleted"
+    assert re.search(r"RTO: \d+ s\. RPO: no change of a release was lost", env.output.getvalue())
+
+
+@pytest.mark.integration
+def test_drill_refuses_to_lose_a_change_without_a_copy(env: DeployEnvironment, pod: ControllerPod) -> None:
+    context = env.context(Environment.LAPTOP)
+    env.run_steps(context)
+    pod.copy_releases()
+    promote(env.api, "plate-seg", "1.1.0")
+    with pytest.raises(DeployError, match=r"not current: plate-seg: the copy of .* is not the release"):
+        drill_restore(context, apply=True)
+    assert predictor(env)["name"] == PROMOTED
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("pod")
 def test_rebuild_reads_the_committed_release_file(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP)
     env.run_steps(context)
-    promote(env)
+    promote(env.api, "plate-seg", "1.1.0")
     context.state_file.unlink()
     env.run_steps(context)  # writes release.yaml, which an organisation commits
     recreate(env)
