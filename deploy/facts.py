@@ -8,6 +8,7 @@ import yaml
 from deploy import cluster, terraform
 from deploy.caller_credential import entra_facts
 from deploy.context import NAMESPACE, DeployContext
+from deploy.runbooks import runbooks_url
 from deploy.signing_keys import signing_facts
 from thale.capacity.environment_limits import read_environment_limits
 from thale.capacity.facade_cost import facade_cost_per_hour
@@ -68,6 +69,7 @@ def azure_facts(context: DeployContext) -> Mapping[str, str]:
         "private_endpoints_range": region["ranges"]["private_endpoints"],
         "api_server_range": region["ranges"]["api_server"],
         "api_server_port": _AZURE_PORT,
+        "runbooks_url": runbooks_url(context),
         **_cost_facts(outputs["environment"]),
     }
 
@@ -87,7 +89,12 @@ def _local_facts(context: DeployContext) -> Mapping[str, str]:
         "endpointslices", "--namespace", "default", "--selector", "kubernetes.io/service-name=kubernetes"
     )
     addresses = _addresses(slices)
-    facts = {**before, "host": context.settings.host_name, "api_server_port": _port(slices, before["api_server_port"])}
+    facts = {
+        **before,
+        "host": context.settings.host_name,
+        "api_server_port": _port(slices, before["api_server_port"]),
+        "runbooks_url": runbooks_url(context),
+    }
     if len(addresses) == 1:
         return {**facts, "api_server_range": f"{addresses[0]}/{128 if ':' in addresses[0] else 32}"}
     context.log(

@@ -107,6 +107,9 @@ class DeploySettings(BaseSettings):
     heartbeat_url: SecretStr | None = None
     """Laptop: receiver of the dead man's switch, notified every 5 minutes. Default: unchanged."""
 
+    runbooks_url: str | None = Field(default=None, pattern=r"^https?://[^#\s]+$")
+    """Page of observability/runbooks.md, for the links of alerts. Default: the one of the remote `origin`."""
+
     context: str | None = None
     """Laptop: context of the kubeconfig. Default: the current one."""
     registry: str | None = None

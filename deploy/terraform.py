@@ -9,6 +9,7 @@ from deploy.commands import run as run_program
 from deploy.commands import run_json, run_streaming
 from deploy.context import DeployContext
 from deploy.errors import DeployError
+from deploy.runbooks import runbooks_url
 from deploy.state import digest_files
 
 OUTPUTS, PLAN = "outputs.json", "plan.json"
@@ -141,6 +142,7 @@ def _organisation(context: DeployContext) -> Mapping[str, object]:
         "admin_group_ids": list(settings.admin_group_ids),
         "alert_emails": settings.alert_emails.model_dump(mode="json") if settings.alert_emails else None,
         "entra": entra if settings.entra_audience else None,
+        "runbooks_url": runbooks_url(context),
     }
 
 

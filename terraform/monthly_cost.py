@@ -40,6 +40,7 @@ FREE_RESOURCES = {
     "azurerm_monitor_data_collection_rule_association",
     "azurerm_monitor_diagnostic_setting",
     "azurerm_nat_gateway_public_ip_association",
+    "azurerm_monitor_scheduled_query_rules_alert_v2",  # 0.5 a month at 15 minutes
     "azurerm_network_security_group",
     "azurerm_network_security_rule",
     "azurerm_private_dns_resolver",  # billed by its endpoints

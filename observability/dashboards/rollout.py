@@ -49,7 +49,7 @@ def _controller_health_panels() -> list[PanelBuilder]:
             healthy="Exactly one for each environment.",
             thresholds=Thresholds(warning=1, lower_is_worse=True),
             decimals=0,
-            width=5,
+            width=4,
         ),
         stat_panel(
             "Time since last poll",
@@ -59,7 +59,7 @@ def _controller_health_panels() -> list[PanelBuilder]:
             healthy="A few seconds: two polls per second, plus the age of the scrape.",
             thresholds=Thresholds(warning=60, critical=180),
             decimals=0,
-            width=5,
+            width=4,
         ),
         stat_panel(
             "Unreachable facades",
@@ -69,7 +69,17 @@ def _controller_health_panels() -> list[PanelBuilder]:
             healthy="None.",
             thresholds=Thresholds(warning=1, critical=2),
             decimals=0,
-            width=5,
+            width=4,
+        ),
+        stat_panel(
+            "Change without a copy",
+            Query(f"max(thale_release_copy_pending_seconds{{{ENVIRONMENT}}})", "age"),
+            unit="s",
+            description="Age of the oldest change of a release that is not in the store. A lost cluster would lose it.",
+            healthy="0: a change is copied within a second.",
+            thresholds=Thresholds(warning=60, critical=600),
+            decimals=0,
+            width=4,
         ),
     ]
 
@@ -85,7 +95,7 @@ def _step_panels() -> list[PanelBuilder]:
             healthy=f"Below {stuck_s / 60:g} minutes. Above that, traffic is too low, or the evidence is inconclusive.",
             thresholds=Thresholds(warning=stuck_s / 2, critical=stuck_s),
             decimals=0,
-            width=5,
+            width=4,
         ),
         stat_panel(
             "Stuck rollouts",

@@ -9,6 +9,7 @@ import typer
 import yaml
 
 from thale.cli.app import app
+from tools.generate.runbook_urls import read_base_url
 
 REPOSITORY = Path(__file__).parents[2]
 TEXT = (REPOSITORY / "observability" / "runbooks.md").read_text()
@@ -26,7 +27,19 @@ def alert_names() -> set[str]:
     files = (REPOSITORY / "observability" / "rules").glob("*.yaml")
     groups = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
     groups += [group for found in HEARTBEAT if found["kind"] == "PrometheusRule" for group in found["spec"]["groups"]]
-    return {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+    names = {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+    return names | set(re.findall(r'"(Thale\w+)"', (REPOSITORY / "terraform/azure/observability.tf").read_text()))
+
+
+def test_link_of_each_alert_names_a_heading() -> None:
+    files = [*(REPOSITORY / "observability" / "rules").glob("*.yaml"), REPOSITORY / "kubernetes/base/rules.yaml"]
+    links = [link for path in files for link in re.findall(r"runbook_url: (\S+)", path.read_text())]
+    anchors = {heading.lower() for heading in SECTIONS}
+    assert links
+    for link in links:
+        page, _, anchor = link.partition("#")
+        assert page == read_base_url()
+        assert anchor in anchors
 
 
 def test_alerts_and_runbooks_correspond() -> None:
@@ -37,7 +50,7 @@ def test_alerts_and_runbooks_correspond() -> None:
 def test_runbook_has_the_five_sections_and_a_query(heading: str) -> None:
     titles = re.findall(r"\*\*([^*]+)\*\*", SECTIONS[heading])
     assert tuple(titles) == SECTION_TITLES
-    assert "```promql" in SECTIONS[heading] or heading == "ThaleRolloutStuck"
+    assert re.search("```(promql|kusto)", SECTIONS[heading]) or heading == "ThaleRolloutStuck"
 
 
 def test_runbook_links_refer_to_headings() -> None:

@@ -31,13 +31,16 @@ resource "azurerm_monitor_alert_prometheus_rule_group" "this" {
   dynamic "rule" {
     for_each = each.value
     content {
-      record      = lookup(rule.value, "record", null)
-      alert       = lookup(rule.value, "alert", null)
-      expression  = replace(rule.value.expr, local.absent_facade, local.absent_facade_of_a_cluster)
-      for         = can(rule.value.for) ? "PT${upper(rule.value.for)}" : null
-      severity    = can(rule.value.alert) ? local.severities[rule.value.labels.severity] : null
-      labels      = can(rule.value.alert) ? merge(rule.value.labels, { environment = var.environment }) : lookup(rule.value, "labels", null)
-      annotations = lookup(rule.value, "annotations", null)
+      record     = lookup(rule.value, "record", null)
+      alert      = lookup(rule.value, "alert", null)
+      expression = replace(rule.value.expr, local.absent_facade, local.absent_facade_of_a_cluster)
+      for        = can(rule.value.for) ? "PT${upper(rule.value.for)}" : null
+      severity   = can(rule.value.alert) ? local.severities[rule.value.labels.severity] : null
+      labels     = can(rule.value.alert) ? merge(rule.value.labels, { environment = var.environment }) : lookup(rule.value, "labels", null)
+      # The links of the committed rules have a placeholder (observability/runbooks.toml).
+      annotations = !can(rule.value.alert) ? null : merge(rule.value.annotations, {
+        runbook_url = var.runbooks_url == null ? rule.value.annotations.runbook_url : "${var.runbooks_url}#${lower(rule.value.alert)}"
+      })
 
       dynamic "action" {
         for_each = can(rule.value.alert) ? [rule.value.labels.severity] : []

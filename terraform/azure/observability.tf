@@ -15,6 +15,32 @@ resource "azurerm_log_analytics_workspace" "this" {
   tags                         = local.tags
 }
 
+# The workspace drops all logs between its daily cap and the next reset. The table of this query is never dropped.
+resource "azurerm_monitor_scheduled_query_rules_alert_v2" "log_cap" {
+  name                    = "ThaleLogCapReached"
+  display_name            = "ThaleLogCapReached: logs of ${var.environment} are dropped until the daily reset"
+  resource_group_name     = azurerm_resource_group.this.name
+  location                = var.location
+  scopes                  = [azurerm_log_analytics_workspace.this.id]
+  severity                = local.severities["ticket"]
+  evaluation_frequency    = "PT15M"
+  window_duration         = "PT1H"
+  auto_mitigation_enabled = true
+  tags                    = local.tags
+
+  criteria {
+    query                   = "_LogOperation | where Category =~ \"Ingestion\" | where Detail contains \"OverQuota\""
+    time_aggregation_method = "Count"
+    operator                = "GreaterThan"
+    threshold               = 0
+  }
+
+  action {
+    action_groups     = [azurerm_monitor_action_group.this["ticket"].id]
+    custom_properties = { runbook_url = "${coalesce(var.runbooks_url, "observability/runbooks.md")}#thalelogcapreached" }
+  }
+}
+
 resource "azurerm_monitor_workspace" "this" {
   name                = "amw-${local.name}"
   resource_group_name = azurerm_resource_group.this.name

@@ -271,6 +271,17 @@ variable "log_retention_days" {
   }
 }
 
+variable "runbooks_url" {
+  description = "Page of observability/runbooks.md, for the links of alerts. `make deploy` sets it. null: the placeholder of the rules."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.runbooks_url == null || can(regex("^https?://[^#]+$", var.runbooks_url))
+    error_message = "runbooks_url must be an absolute URL without an anchor."
+  }
+}
+
 variable "log_daily_quota_gb" {
   type        = number
   default     = 10

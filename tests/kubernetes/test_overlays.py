@@ -13,6 +13,7 @@ from thale.capacity.environment_limits import read_environment_limits
 from thale.capacity.facade_cost import facade_cost_per_hour
 from thale.capacity.nodes import read_prices
 from thale.kserve.inference_service import release_from_resource
+from tools.generate.runbook_urls import read_base_url
 
 PLACEHOLDERS = ("192.0.2.", ".invalid", ":unset")
 
@@ -80,6 +81,8 @@ def test_each_fact_is_used(name: str) -> None:
     facts = yaml.safe_load((KUBERNETES / "overlays" / name / "facts.yaml").read_text())["data"]
     blobs = facts.pop("blob_endpoint").removeprefix("https://").rstrip("/")
     texts = list_texts(list(overlay(name)))
+    if name != "laptop":  # Terraform creates the rules of Azure's Prometheus, with the same URL
+        assert facts.pop("runbooks_url") == read_base_url()
     for fact, value in {**facts, "blobs": blobs}.items():
         assert any(value in text for text in texts), f"no manifest uses {fact}"
 
@@ -157,3 +160,16 @@ def test_cost_per_hour_is_set_from_the_price_table(name: str) -> None:
     cost = facade_cost_per_hour(read_environment_limits()[name.removeprefix("aks-")], read_prices())
     assert float(variables["THALE_COST_PER_HOUR"]) == pytest.approx(cost, abs=0.001)
     assert variables["THALE_CURRENCY"] == read_prices().currency
+
+
+def test_alerts_link_to_the_runbooks_of_the_facts(tmp_path: Path) -> None:
+    """`make deploy` writes the page of the fork into the facts; the committed rules have a placeholder."""
+    url = "https://git.example.org/plants/thale/runbooks.md"
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes", ignore=shutil.ignore_patterns("__pycache__"))
+    facts = tmp_path / "kubernetes" / "overlays" / "laptop" / "facts.yaml"
+    facts.write_text(facts.read_text().replace(read_base_url(), url))
+    found = of_kind(build(facts.parent), "PrometheusRule")["thale"]
+    rules = [rule for group in found["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert rules
+    for rule in rules:
+        assert rule["annotations"]["runbook_url"] == f"{url}#{rule['alert'].lower()}"

@@ -52,6 +52,10 @@ run "logs_have_a_daily_cap" {
     condition     = azurerm_log_analytics_workspace.this.daily_quota_gb == 10
     error_message = "The cost of logs has no bound."
   }
+  assert {
+    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log_cap.criteria[0].query, "_LogOperation") && strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.log_cap.criteria[0].query, "OverQuota") && azurerm_monitor_scheduled_query_rules_alert_v2.log_cap.criteria[0].threshold == 0 && azurerm_monitor_scheduled_query_rules_alert_v2.log_cap.severity == 3 && length(azurerm_monitor_scheduled_query_rules_alert_v2.log_cap.action) == 1
+    error_message = "Logs that the cap drops open no ticket."
+  }
 }
 
 run "edge_of_its_own_name_has_strong_tls_and_the_firewall" {
@@ -132,4 +136,27 @@ run "logs_without_a_cap" {
     log_daily_quota_gb = -1
   }
   expect_failures = [var.log_daily_quota_gb]
+}
+
+run "alerts_link_to_the_runbooks_of_the_fork" {
+  command = plan
+  variables {
+    runbooks_url = "https://git.example.org/thale/runbooks.md"
+  }
+  assert {
+    condition     = one([for rule in azurerm_monitor_alert_prometheus_rule_group.this["thale-telemetry-alerts"].rule : rule.annotations.runbook_url if rule.alert == "ThaleFacadeDown"]) == "https://git.example.org/thale/runbooks.md#thalefacadedown"
+    error_message = "An alert links to the placeholder."
+  }
+  assert {
+    condition     = azurerm_monitor_scheduled_query_rules_alert_v2.log_cap.action[0].custom_properties.runbook_url == "https://git.example.org/thale/runbooks.md#thalelogcapreached"
+    error_message = "The alert of the log cap has no runbook."
+  }
+}
+
+run "runbooks_url_with_an_anchor" {
+  command = plan
+  variables {
+    runbooks_url = "https://git.example.org/runbooks.md#x"
+  }
+  expect_failures = [var.runbooks_url]
 }
