@@ -149,6 +149,11 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m tools.generate.gpu_cost
 	$(BIN)/python -m tools.generate.licences > docs/licences.md
 
+# Azure's price list is public. List prices are not the prices of a contract.
+.PHONY: prices
+prices: install ## Download the list prices of virtual machines, then run `make generate`; needs internet access
+	$(BIN)/python -m tools.refresh_prices
+
 .PHONY: crd-schemas
 crd-schemas: install ## Extract the schemas of custom resources from the pinned add-ons; needs helm, curl and internet access
 	$(BIN)/python -m tools.generate.crd_schemas

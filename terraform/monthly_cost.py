@@ -9,14 +9,10 @@ month). Free resources are omitted. An unknown resource type is an error, so tha
 
 import argparse
 import json
-import re
 import sys
 import tomllib
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +20,6 @@ from rich.console import Console
 from rich.table import Table
 
 PRICES = Path(__file__).parents[1] / "services" / "thale" / "capacity" / "prices.toml"
-PRICE_LIST = "https://prices.azure.com/api/retail/prices"
 
 FREE_RESOURCES = {
     "azurerm_consumption_budget_subscription",
@@ -292,46 +287,6 @@ def total(rows: list[CostLine]) -> CostLine:
     return CostLine("Total", sum(row.at_rest for row in rows), sum(row.at_max for row in rows))
 
 
-def refresh_prices(text: str, price_list: str, today: str) -> str:
-    """Return the price file with the hourly prices of virtual machines from Azure's price list.
-
-    Args:
-        text: The current content of the file.
-        price_list: URL of the price list's API.
-        today: The new date.
-
-    Raises:
-        UnpricedError: If the list has no price for a size.
-    """
-    prices = tomllib.loads(text)
-    for table in ("vm_hour", "vm_hour_spot"):
-        head, marker, rest = text.partition(f"[{table}]\n")
-        block, blank, tail = rest.partition("\n\n")
-        for size in prices[table]:
-            price = _fetch_price(price_list, prices["region"], size, spot=table.endswith("spot"))
-            block = re.sub(rf"(?m)^({size}\s*=) .*$", rf"\1 {price:g}", block)
-        text = head + marker + block + blank + tail
-    text = re.sub(r"(?m)^date( *)= .*$", rf"date\1= {today}", text)
-    return re.sub(r"(?m)^fetched( *)= .*$", r"fetched\1= true", text)
-
-
-def _fetch_price(price_list: str, region: str, size: str, *, spot: bool) -> float:
-    filter_expression = f"armRegionName eq '{region}' and armSkuName eq '{size}' and priceType eq 'Consumption'"
-    query = urllib.parse.urlencode({"$filter": filter_expression})
-    with urllib.request.urlopen(f"{price_list}?{query}", timeout=30) as response:  # noqa: S310 (https, or the server of a test)
-        items = json.load(response)["Items"]
-    prices = [
-        item["retailPrice"]
-        for item in items
-        if "Windows" not in item["productName"]
-        and "Low Priority" not in item["skuName"]
-        and ("Spot" in item["skuName"]) == spot
-    ]
-    if not prices:
-        raise UnpricedError(f"the price list has no {'spot ' if spot else ''}price for {size} in {region}")
-    return float(min(prices))
-
-
 def _table(title: str, rows: list[CostLine], prices: dict[str, Any]) -> Table:
     origin = "fetched" if prices["fetched"] else "entered by hand"
     table = Table(title=f"{title}: {prices['currency']} per month (prices of {prices['date']}, {origin})")
@@ -354,16 +309,12 @@ def _totals(costs: dict[str, list[CostLine]], prices: dict[str, Any]) -> dict[st
 
 
 def main() -> int:
-    """Print the cost of plans, or update the prices. Returns the exit status."""
+    """Print the cost of plans. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Monthly cost of an environment, from its plan.")
     parser.add_argument("plans", nargs="*", type=Path, help="Output files of `terraform show -json`.")
     parser.add_argument("--json", action="store_true", help="Print the totals as JSON.")
-    parser.add_argument("--refresh", action="store_true", help="Update the VM prices from Azure's price list.")
     options = parser.parse_args()
     try:
-        if options.refresh:
-            today = datetime.now(UTC).date().isoformat()
-            PRICES.write_text(refresh_prices(PRICES.read_text(), PRICE_LIST, today))
         prices = tomllib.loads(PRICES.read_text())
         costs = {path.stem: monthly_costs(json.loads(path.read_text()), prices) for path in options.plans}
         if options.json:

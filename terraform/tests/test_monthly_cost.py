@@ -3,14 +3,11 @@
 import importlib.util
 import json
 import sys
-import threading
 import tomllib
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote_plus
 
 import pytest
 
@@ -124,41 +121,3 @@ def test_main_prints_totals_as_json(
     totals = json.loads(capsys.readouterr().out)
     assert totals["plans"]["dev"]["at_rest"] / totals["hours"] == pytest.approx(2 * 0.272)
     assert totals["currency"] == "USD"
-
-
-@pytest.fixture
-def price_list() -> Iterator[str]:
-    """Run a price list with Azure's protocol and obviously artificial prices."""
-
-    class PriceListHandler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            size = unquote_plus(self.path).split("armSkuName eq '")[1].split("'")[0]
-            offers = [("", 1.5), (" Spot", 0.5), (" Low Priority", 0.1)]
-            items = [
-                {"productName": "Virtual Machines", "skuName": size + kind, "retailPrice": price}
-                for kind, price in offers
-            ]
-            items.append({"productName": "Virtual Machines Windows", "skuName": size, "retailPrice": 0.01})
-            body = json.dumps({"Items": items}).encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_arguments: object) -> None:
-            """Log nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), PriceListHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_refresh_prices_uses_the_price_list(cost: ModuleType, price_list: str) -> None:
-    text = cost.refresh_prices(cost.PRICES.read_text(), price_list, "2027-01-02")
-    updated, committed = tomllib.loads(text), prices(cost)
-    assert set(updated["vm_hour"].values()) == {1.5}
-    assert set(updated["vm_hour_spot"].values()) == {0.5}
-    assert (str(updated["date"]), updated["fetched"]) == ("2027-01-02", True)
-    unchanged = committed.keys() - {"vm_hour", "vm_hour_spot", "date", "fetched"}
-    assert {name: updated[name] for name in unchanged} == {name: committed[name] for name in unchanged}

@@ -1,6 +1,8 @@
-"""Tests of the rebuild of a laptop cluster: saved releases return to a new cluster, which has the same name."""
+"""Tests of the rebuild of a laptop cluster with all steps: saved releases return to a new cluster of the same name.
 
-import re
+test_copies_in_the_store.py has the restoration from the copies, without the other steps.
+"""
+
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,6 @@ import yaml
 
 from deploy import cluster as clusters
 from deploy.day_two import release_copies
-from deploy.day_two.drills import drill_restore
 from deploy.day_two.rebuild import rebuild
 from deploy.day_two.releases import plan_restore, read_releases, save_releases
 from deploy.errors import DeployError
@@ -63,47 +64,6 @@ def test_rebuild_restores_the_promoted_version(env: DeployEnvironment, tmp_path:
     assert "recovered in" in env.output.getvalue()
     assert plan_restore(context, clusters.connect(context), read_releases(saved)).actions == []
     env.run_steps(context)  # the next deploy keeps it
-    assert predictor(env)["name"] == PROMOTED
-
-
-@pytest.mark.integration
-def test_rebuild_restores_the_copies_in_the_store(env: DeployEnvironment, pod: ControllerPod) -> None:
-    """Nothing was saved by hand: the controller copied the promotion to the store."""
-    context = env.context(Environment.LAPTOP)
-    env.run_steps(context)
-    promote(env.api, "plate-seg", "1.1.0")
-    pod.copy_releases()
-    recreate(env)
-    rebuild(context, None, apply=True)
-    assert predictor(env)["name"] == PROMOTED
-    assert [event.what for event in pod.release("plate-seg").history] == ["promote", "restore"]
-    assert "plate-landmarks: 1.0.0 is current" in env.output.getvalue()
-
-
-@pytest.mark.integration
-def test_drill_deletes_and_restores_the_releases(env: DeployEnvironment, pod: ControllerPod) -> None:
-    context = env.context(Environment.LAPTOP)
-    env.run_steps(context)
-    promote(env.api, "plate-seg", "1.1.0")
-    pod.copy_releases()
-    assert drill_restore(context, apply=False) == {}
-    assert "dry run" in env.output.getvalue()
-    uid = env.api.objects.get(SERVICE)["metadata"]["uid"]
-    seconds = drill_restore(context, apply=True)
-    assert seconds.keys() == {"deploy", "releases"}
-    assert predictor(env)["name"] == PROMOTED
-    assert env.api.objects.get(SERVICE)["metadata"]["uid"] != uid, "nothing was deleted"
-    assert re.search(r"RTO: \d+ s\. RPO: no change of a release was lost", env.output.getvalue())
-
-
-@pytest.mark.integration
-def test_drill_refuses_to_lose_a_change_without_a_copy(env: DeployEnvironment, pod: ControllerPod) -> None:
-    context = env.context(Environment.LAPTOP)
-    env.run_steps(context)
-    pod.copy_releases()
-    promote(env.api, "plate-seg", "1.1.0")
-    with pytest.raises(DeployError, match=r"not current: plate-seg: the copy of .* is not the release"):
-        drill_restore(context, apply=True)
     assert predictor(env)["name"] == PROMOTED
 
 
