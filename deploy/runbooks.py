@@ -1,6 +1,6 @@
 """Address of observability/runbooks.md for the links of alerts: the setting, or the web page of the checkout's remote.
 
-The committed rules have a placeholder (observability/runbooks.toml), because nobody knows the host of a fork.
+The committed rules have a placeholder (observability/runbooks.toml), because each fork has its own host.
 """
 
 import re

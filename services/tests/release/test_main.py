@@ -30,7 +30,7 @@ def test_main_passes_each_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("location", [None, "folder"])
-def test_main_copies_releases_where_it_is_told(
+def test_main_copies_releases_to_the_configured_store(
     location: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if location is not None:

@@ -44,7 +44,7 @@ def test_latest_is_the_last_change(copies: ReleaseCopies, tmp_path: Path) -> Non
     ]
 
 
-def test_latest_is_none_without_a_copy(copies: ReleaseCopies) -> None:
+def test_model_without_a_copy_has_no_latest(copies: ReleaseCopies) -> None:
     assert copies.latest(MODEL) is None
 
 
