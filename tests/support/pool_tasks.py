@@ -46,5 +46,11 @@ def write_and_sleep(path: str) -> None:
     time.sleep(600)
 
 
+def wait_for_file(path: str) -> None:
+    """Wait until a file exists, so that a test decides when the task ends."""
+    while not os.path.exists(path):  # noqa: PTH110 (a Path costs more than the check)
+        time.sleep(0.01)
+
+
 def fail_unexpectedly() -> None:
     raise ZeroDivisionError("injected fault")

@@ -102,7 +102,7 @@ def test_handlers_return_422_with_the_reason(
 
 def test_handler_isolates_a_bad_image_in_a_batch(torchserve: TorchServeProcess, png: bytes, tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path, name="batched")
-    register_model(torchserve, model, batch_size=4, max_batch_delay=1000)
+    register_model(torchserve, model, batch_size=4, max_batch_delay=30_000)
     bodies = [png, png[:500], b"", png]
     with ThreadPoolExecutor(4) as pool:
         responses = list(pool.map(lambda body: torchserve.post("/predictions/batched/1.0.0", body, SCALE), bodies))
@@ -114,7 +114,7 @@ def test_handler_isolates_a_bad_image_in_a_batch(torchserve: TorchServeProcess, 
 def test_handler_returns_timing_and_batch_size_per_image(
     torchserve: TorchServeProcess, png: bytes, tmp_path: Path
 ) -> None:
-    register_model(torchserve, write_tiny_model(tmp_path, name="timed"), batch_size=3, max_batch_delay=1000)
+    register_model(torchserve, write_tiny_model(tmp_path, name="timed"), batch_size=3, max_batch_delay=30_000)
     bodies = [png, png[:500], png]
     with ThreadPoolExecutor(3) as pool:
         responses = list(pool.map(lambda body: torchserve.post("/predictions/timed/1.0.0", body, SCALE), bodies))
@@ -217,5 +217,6 @@ def register_model(torchserve: TorchServeProcess, model: TinyModel, **options: i
     archive = write_archive(model.weights, model.card, torchserve.store)
     query = "".join(f"&{name}={value}" for name, value in options.items())
     path = f"/models?url={archive.name}&initial_workers=1&synchronous=true{query}"
+    torchserve.call_management("DELETE", f"/models/{model.card.name}/{model.card.version}")  # of an earlier attempt
     response, body = torchserve.call_management("POST", path)
     assert response.status == 200, body

@@ -59,7 +59,7 @@ def test_small_jpeg_has_up_to_100_scans(read: object) -> None:
 
 def test_millions_of_segments_cost_little() -> None:
     jpeg = encode_jpeg(progressive=True)
-    started = time.monotonic()
+    started_s = time.process_time()
     with pytest.raises(DamagedImageError, match="segments"):
         count_scans(jpeg[:-2] + b"\xff\xfe\0\x02" * 2_000_000)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started_s < 5

@@ -1,7 +1,5 @@
 """Tests of the check that KServe does not copy annotations of releases into pod templates."""
 
-import logging
-
 import pytest
 from kubernetes.client import ApiClient, CoreV1Api
 from kubernetes.client.exceptions import ApiException
@@ -26,5 +24,5 @@ def test_unreadable_list_is_logged_once_with_its_remedy(
     check = PropagationCheck(ApiClient())
     check.require()
     check.require()
-    messages = [record for record in caplog.records if record.levelno == logging.WARNING]
+    messages = [record for record in caplog.records if record.name == "thale.kserve.propagation"]
     assert [message.error for message in messages] == [f"{status} {reason}: {remedy}"]  # type: ignore[attr-defined]

@@ -114,9 +114,10 @@ def test_monitor_does_not_kill_below_failure_threshold(tmp_path: Path, port: int
 def test_monitor_counts_errors_unless_accepted(
     tmp_path: Path, port: int, accepts_errors: bool, is_killed: bool
 ) -> None:
-    probe = replace(PROBE, startup_s=0.5, accepts_errors=accepts_errors)
+    # An error that is not accepted counts after the time to start, which a busy machine needs for the server.
+    probe = replace(PROBE, timeout_s=30.0, startup_s=3.0, accepts_errors=accepts_errors)
     with monitored(tmp_path, port, probe, status=500) as (service, notices):
-        wait_for("responses", lambda: count_requests(service) >= 8 or notices)
+        wait_for("responses", lambda: notices or count_requests(service) >= 20)
         assert bool(notices) == is_killed
 
 

@@ -51,11 +51,15 @@ def test_fallback_replaces_response_that_fails_postprocessing(
         finally:
             pool.close()
 
+    series = {"model": "plate-seg", "version": canary.version}
+    counters = (
+        ("thale_model_fallbacks_total", {**series, "reason": outcome}),
+        ("thale_model_requests_total", {**series, "outcome": outcome}),
+    )
+    before = [REGISTRY.get_sample_value(*counter) or 0 for counter in counters]
     versions, responses = asyncio.run(postprocess())
     assert versions == [response.route.version for response in responses] == ["1.0.0"]
-    series = {"model": "plate-seg", "version": canary.version}
-    assert REGISTRY.get_sample_value("thale_model_fallbacks_total", {**series, "reason": outcome}) == 1
-    assert REGISTRY.get_sample_value("thale_model_requests_total", {**series, "outcome": outcome}) == 1
+    assert [REGISTRY.get_sample_value(*counter) for counter in counters] == [count + 1 for count in before]
 
 
 def test_classify_error_maps_every_error() -> None:

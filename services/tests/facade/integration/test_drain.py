@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import sample_images
-from tests.support.slow_clients import LandmarkService, landmark_service, read_response, request_head
+from tests.support.slow_clients import PATH, LandmarkService, landmark_service, read_response, request_head
 from thale.facade.settings import FacadeSettings
 
 pytestmark = pytest.mark.integration
@@ -85,8 +86,9 @@ def test_upload_beyond_drain_timeout_receives_503(tmp_path: Path) -> None:
         landmark_service(tmp_path, THALE_DRAIN_TIMEOUT_S="1") as service,
         socket.create_connection(("127.0.0.1", service.facade.port), timeout=TIMEOUT_S) as connection,
     ):
-        connection.sendall(request_head(len(IMAGE)) + IMAGE[:100])
-        time.sleep(0.5)  # the facade reads the header
+        connection.sendall(request_head(len(IMAGE), PATH, "Expect: 100-continue"))
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")  # the facade reads the body
+        connection.sendall(IMAGE[:100])
         service.facade.process.terminate()
         assert_is_retryable(*read_response(connection))
         assert service.facade.process.wait(TIMEOUT_S) == 0
@@ -108,7 +110,7 @@ def test_rollout_loses_no_request(tmp_path: Path) -> None:
             traffic.endpoints = [new, old]
             traffic.wait_for_responses(8)
             traffic.endpoints = [new]
-            time.sleep(1)  # preStop: until the last client has read the new endpoints
+            traffic.wait_for_each_client()  # preStop: until the last client has read the new endpoints
             old.facade.process.terminate()
             assert old.facade.process.wait(TIMEOUT_S) == 0
             traffic.wait_for_responses(8)
@@ -121,10 +123,12 @@ class TrafficClients:
 
     endpoints: list[LandmarkService]
     statuses: list[int] = field(default_factory=list)
+    _responses_by_client: Counter[int] = field(default_factory=Counter)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def running(self, clients: int) -> Iterator[None]:
+        self._responses_by_client.update(dict.fromkeys(range(clients), 0))
         with ThreadPoolExecutor(clients) as pool:
             finished: list[Future[None]] = [pool.submit(self._send_until_stopped, number) for number in range(clients)]
             try:
@@ -140,10 +144,19 @@ class TrafficClients:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
-    def _send_until_stopped(self, number: int) -> None:
+    def wait_for_each_client(self) -> None:
+        """Wait until each client has finished the request that it sends now."""
+        before, deadline = Counter(self._responses_by_client), time.monotonic() + TIMEOUT_S
+        while any(self._responses_by_client[client] == count for client, count in before.items()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def _send_until_stopped(self, client: int) -> None:
+        number = client
         while not self._stopped.is_set():
             endpoints = self.endpoints
             self.statuses.append(endpoints[number % len(endpoints)].post(IMAGE)[0])
+            self._responses_by_client[client] += 1
             number += 1
 
 

@@ -1,6 +1,7 @@
 """Slow and excessive uploads to a facade process, over real sockets: other clients are served at once."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,9 +78,10 @@ def test_sending_client_reads_the_rejection(service: LandmarkService) -> None:
 
 
 def test_overload_is_reported_before_the_body(tmp_path: Path) -> None:
+    released = threading.Event()
     with (
         landmark_service(
-            tmp_path, lambda _: time.sleep(3), THALE_MAX_IN_FLIGHT="1", THALE_MAX_QUEUE_LENGTH="0"
+            tmp_path, lambda _: released.wait(60), THALE_MAX_IN_FLIGHT="1", THALE_MAX_QUEUE_LENGTH="0"
         ) as service,
         connect(service) as working,
         connect(service) as rejected,
@@ -92,6 +94,7 @@ def test_overload_is_reported_before_the_body(tmp_path: Path) -> None:
         assert (status, problem_code(body)) == (503, "overloaded")
         assert int(headers["retry-after"]) > 0
         rejected.sendall(IMAGE)
+        released.set()
         assert read_response(working)[0] == 200
         rejected.sendall(request_head(len(IMAGE)) + IMAGE)
         assert read_response(rejected)[0] == 200, f"POST {PATH} on the connection of a rejected request"

@@ -15,6 +15,7 @@ from tests.support.pool_tasks import (
     fail_unexpectedly,
     kill_own_process,
     raise_image_error,
+    wait_for_file,
     write_and_sleep,
 )
 from thale.errors import DeadlineExceededError, ImageTooLargeError, ImageTooSmallError, ModelUnavailableError
@@ -63,20 +64,20 @@ def test_pool_kills_a_task_that_blocks_its_alarm() -> None:
     async def work(pool: WorkerPool) -> tuple[int, int]:
         before = await pool.run(Deadline.after(60), os.getpid)
         with pytest.raises(DeadlineExceededError):
-            await pool.run(Deadline.after(0.2), block_alarm)
+            await pool.run(Deadline.after(1), block_alarm)  # the task must have started by then
         return before, await pool.run(Deadline.after(60), os.getpid)
 
     before, after = run(work)
     assert before != after
 
 
-def test_killed_task_does_not_affect_other_tasks() -> None:
+def test_killed_task_does_not_affect_other_tasks(tmp_path: Path) -> None:
     async def work(pool: WorkerPool) -> None:
-        other = asyncio.create_task(pool.run(Deadline.after(60), time.sleep, 2))
-        await asyncio.sleep(0.1)
+        other = asyncio.create_task(pool.run(Deadline.after(60), wait_for_file, str(tmp_path / "end")))
         with pytest.raises(ModelUnavailableError):
             await pool.run(Deadline.after(60), kill_own_process)
         assert not other.done()
+        (tmp_path / "end").touch()
         await other
 
     run(work, processes=2)
@@ -93,12 +94,13 @@ def test_cancelled_task_is_killed(tmp_path: Path) -> None:
     assert run(work) != int((tmp_path / "pid").read_text())
 
 
-def test_queued_task_is_dropped_at_its_deadline() -> None:
+def test_queued_task_is_dropped_at_its_deadline(tmp_path: Path) -> None:
     async def work(pool: WorkerPool) -> None:
-        running = asyncio.create_task(pool.run(Deadline.after(60), time.sleep, 1))
-        await asyncio.sleep(0.1)
+        running = asyncio.create_task(pool.run(Deadline.after(60), wait_for_file, str(tmp_path / "end")))
+        await asyncio.sleep(0)  # the first task has the only worker
         with pytest.raises(DeadlineExceededError):
             await pool.run(Deadline.after(0.2), kill_own_process)
+        (tmp_path / "end").touch()
         await running  # the worker of the running task is not killed
 
     run(work)

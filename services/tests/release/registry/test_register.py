@@ -68,7 +68,7 @@ def test_register_stores_version_and_writes_audit_log(
     assert result.metrics == {"dice_root": 1, "dice_shoot": 1, "dice_seed": 1}
     assert result.version == store.find("plate-seg", "1.0.0")
     assert store.archive(result.version).read_bytes() == path.read_bytes()
-    (record,) = caplog.records
+    (record,) = (record for record in caplog.records if record.name == "thale.audit")
     assert (record.message, vars(record)["who"]) == ("version registered", "anna")
     assert vars(record)["digest"] == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
