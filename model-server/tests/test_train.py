@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,18 @@ from thale_models.train import Trainer, TrainingOptions, ema_with_warmup, train
 from thale_models.validation import ValidationResult
 
 SMOKE = RECIPES["smoke"]
+KILLED_AT_STEP_45 = """
+import os, signal
+from thale_models import cli
+from thale_models.train import Trainer
+train_step = Trainer.train_step
+def kill_at_step_45(self, batch):
+    if self.step == 45:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_step(self, batch)
+Trainer.train_step = kill_at_step_45
+cli.main()
+"""
 SEED = 3
 
 
@@ -88,16 +99,13 @@ def test_train_is_reproducible_by_seed(folder: Path, tmp_path: Path) -> None:
 def test_train_resumes_after_a_kill(folder: Path, tmp_path: Path) -> None:
     killed, uninterrupted = tmp_path / "killed", tmp_path / "uninterrupted"
     arguments = ["train", "--recipe", "smoke", "--data", str(folder), "--out", str(killed), "--seed", str(SEED)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "thale_models.cli", *arguments, "--device", "cpu"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_STEP_45, *arguments, "--device", "cpu"],
+        env={**cli.MALLOC_SETTINGS, **os.environ, "OMP_NUM_THREADS": "1"},  # the command does not execute itself anew
+        check=False,
     )
-    deadline = time.monotonic() + 200
-    while not (killed / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < torch.load(killed / "checkpoint.pt")["step"] < SMOKE.steps
+    assert process.returncode == -signal.SIGKILL
+    assert 20 <= torch.load(killed / "checkpoint.pt")["step"] <= 45
     for out in (killed, uninterrupted):
         train(SMOKE, folder, out, TrainingOptions(SMOKE.steps, SEED, "cpu", workers=0), CardFields())
     states = [torch.load(out / "checkpoint.pt") for out in (killed, uninterrupted)]

@@ -157,7 +157,8 @@ def _wait_until_ready(url: str, log_path: Path) -> None:
                 if response.status == 200:
                     return
         except OSError:
-            time.sleep(0.1)
+            pass  # not listening, or not ready
+        time.sleep(0.1)
     raise AssertionError(log_path.read_text())
 
 
