@@ -1,9 +1,13 @@
 """Packages: no import cycles, few entries, and no torch in the facade, whose image does not contain it."""
 
+import functools
 import graphlib
+import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import grimp
 
@@ -13,22 +17,27 @@ THALE = Path(thale.__file__).parent
 _HEAVY = ("torch", "openvino", "ts", "thale_models", "thale.local", "thale.cli", "thale.client")
 
 
-def test_facade_imports_neither_torch_nor_upper_layers() -> None:
+@functools.cache
+def import_facade() -> Mapping[str, Any]:
+    """Import the facade in a process without environment variables; return what it loaded and started."""
     code = (
-        "import sys, thale.facade.__main__, thale.facade.app, thale.facade.postprocess.worker\n"
-        f"print([name for name in {_HEAVY!r} if name in sys.modules])"
+        "import json, multiprocessing, sys, threading\n"
+        "import thale.facade.__main__, thale.facade.app, thale.facade.postprocess.worker\n"
+        f"heavy = [name for name in {_HEAVY!r} if name in sys.modules]\n"
+        "processes = len(multiprocessing.active_children())\n"
+        "print(json.dumps({'heavy': heavy, 'threads': threading.active_count(), 'processes': processes}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)
+    found: Mapping[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_facade_imports_neither_torch_nor_upper_layers() -> None:
+    assert import_facade()["heavy"] == []
 
 
 def test_facade_import_reads_no_settings_and_starts_nothing() -> None:
-    code = (
-        "import threading, multiprocessing, thale.facade.__main__, thale.facade.app\n"
-        "print(threading.active_count(), multiprocessing.active_children())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1 []"
+    assert (import_facade()["threads"], import_facade()["processes"]) == (1, 0)
 
 
 def test_modules_have_no_import_cycles() -> None:

@@ -1,6 +1,7 @@
 """Fixtures of the day-two procedures: a context, and `az` with fixed responses."""
 
 import json
+import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -48,7 +49,7 @@ def respond(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Responses:
     responses: dict[str, Any] = {}
     script = programs / "az"
     script.write_text(
-        "#!/usr/bin/env python3\n"
+        f"#!{sys.executable} -IS\n"
         "import json, pathlib, sys\n"
         "folder = pathlib.Path(__file__).parent\n"
         "with (folder / 'az-calls').open('a') as calls: calls.write(json.dumps(sys.argv[1:]) + '\\n')\n"
