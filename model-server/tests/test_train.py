@@ -101,7 +101,7 @@ def test_train_resumes_after_a_kill(folder: Path, tmp_path: Path) -> None:
     arguments = ["train", "--recipe", "smoke", "--data", str(folder), "--out", str(killed), "--seed", str(SEED)]
     process = subprocess.run(
         [sys.executable, "-c", KILLED_AT_STEP_45, *arguments, "--device", "cpu"],
-        env={**cli.MALLOC_SETTINGS, **os.environ, "OMP_NUM_THREADS": "1"},  # the command does not execute itself anew
+        env={**cli.MALLOC_SETTINGS, **os.environ, "OMP_NUM_THREADS": "1"},  # the command does not restart
         check=False,
     )
     assert process.returncode == -signal.SIGKILL
