@@ -40,6 +40,12 @@ STORE_OUTCOME = Label.one_of(
     "outcome of a call of the limit store; `skipped`: its circuit breaker is open",
     ("ok", "error", "skipped"),
 )
+IDEMPOTENCY_OUTCOME = Label.one_of(
+    "outcome",
+    "`started`: the first request with this key; `replayed`: a retry that got the stored response; `in_use`: a retry "
+    "during the first request; `reused`: another request with this key",
+    ("started", "replayed", "in_use", "reused"),
+)
 UPLOAD_LIMIT_KIND = Label.one_of(
     "kind", "`uploads`: request bodies that arrive; `bytes`: memory of all request bodies", ("uploads", "bytes")
 )

@@ -12,6 +12,7 @@ from thale.telemetry.labels import (
     COMMIT,
     CREDENTIAL_SOURCE,
     CURRENCY,
+    IDEMPOTENCY_OUTCOME,
     LANDMARK,
     LIMIT,
     LIMIT_KIND,
@@ -85,6 +86,12 @@ REJECTED_CONNECTIONS = METRICS.counter(
 PROBLEMS = METRICS.counter("thale_facade_problems", "requests", "Responses with a problem, by its code.", CODE)
 LIMITED = METRICS.counter(
     "thale_facade_limited", "requests", "Requests rejected with 429, by the limit of the caller.", LIMIT
+)
+IDEMPOTENT_REQUESTS = METRICS.counter(
+    "thale_facade_idempotent_requests",
+    "requests",
+    "Requests with an idempotency key, by their outcome.",
+    IDEMPOTENCY_OUTCOME,
 )
 LIMIT_STORE_CALLS = METRICS.counter(
     "thale_facade_limit_store_calls",

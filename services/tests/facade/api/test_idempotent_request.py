@@ -1,6 +1,7 @@
 """Idempotency keys: retries, other content, concurrent retries, other callers, failures and bounds."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.support.limited_server import LimitedServer
 from thale.errors import OverloadedError, ParameterError
@@ -55,6 +56,23 @@ def test_concurrent_retry_gets_409(server: LimitedServer) -> None:
     assert (retries[0].status_code, retries[0].headers["retry-after"]) == (409, "2")
     assert retries[0].json()["type"] == "/problems/idempotency-key-in-use"
     assert server.post(body=b"image", Idempotency_Key="k-1").headers["idempotent-replayed"] == "true"
+
+
+def idempotent_requests(outcome: str) -> float:
+    return REGISTRY.get_sample_value("thale_facade_idempotent_requests_total", {"outcome": outcome}) or 0.0
+
+
+def test_requests_with_a_key_are_counted_by_outcome(server: LimitedServer) -> None:
+    outcomes = ("started", "replayed", "in_use", "reused")
+    before = [idempotent_requests(outcome) for outcome in outcomes]
+    server.post(body=b"image", Idempotency_Key="k-1")
+    server.post(body=b"image", Idempotency_Key="k-1")
+    server.post(body=b"other", Idempotency_Key="k-1")
+    server.now_us += 10 * SECOND_US  # the limit of the rate
+    server.inner = lambda: server.post(body=b"image", Idempotency_Key="k-2")
+    server.post(body=b"image", Idempotency_Key="k-2")
+    after = [idempotent_requests(outcome) for outcome in outcomes]
+    assert [now - earlier for now, earlier in zip(after, before, strict=True)] == [2, 1, 1, 1]
 
 
 def test_keys_of_two_callers_do_not_collide(server: LimitedServer) -> None:

@@ -23,6 +23,7 @@ from thale.facade.limits.idempotency_key import (
 from thale.facade.limits.response_store import MAX_RESPONSE_BYTES, Headers, ResponseStore, StoredResponse
 from thale.facade.pipeline import Pipeline
 from thale.facade.settings import FacadeSettings
+from thale.telemetry import metrics
 
 REPLAYED_FIELD = "Idempotent-Replayed"
 """Response field of a stored response, as in the APIs of Stripe and others. The draft defines none."""
@@ -131,11 +132,19 @@ async def begin_idempotent_request(request: Request, store: ResponseStore, calle
     path = scope.get("raw_path") or scope["path"].encode()
     fingerprint = request_fingerprint(request.method, path, scope["query_string"], scope["headers"])
     idempotent_request = IdempotentRequest(store, key, fingerprint)
-    stored = await idempotent_request.begin()
+    try:
+        stored = await idempotent_request.begin()
+        if stored is not None and await _digest_body(request) != stored.body_digest:
+            raise IdempotencyKeyReusedError
+    except IdempotencyKeyInUseError:
+        metrics.IDEMPOTENT_REQUESTS.labels("in_use").inc()
+        raise
+    except IdempotencyKeyReusedError:
+        metrics.IDEMPOTENT_REQUESTS.labels("reused").inc()
+        raise
+    metrics.IDEMPOTENT_REQUESTS.labels("started" if stored is None else "replayed").inc()
     if stored is None:
         return idempotent_request
-    if await _digest_body(request) != stored.body_digest:
-        raise IdempotencyKeyReusedError
     raise StoredResponseFound(stored)
 
 
