@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.testclient import TestClient
 
+from tests.support.asgi_client import AsgiClient
 from thale.auth.principal import LOCAL, Principal
 from thale.errors import ThaleError
 from thale.facade.admission.controller import AdmissionController
@@ -65,7 +65,7 @@ class LimitedServer:
         self.app.add_exception_handler(ThaleError, problems.handle_thale_error)
         self.app.add_exception_handler(HTTPException, problems.handle_http_error)
         self.app.add_middleware(RequestContextMiddleware)
-        self.client = TestClient(self.app, raise_server_exceptions=False)
+        self.client = AsgiClient(self.app)
 
     async def work(self, request: Request) -> Response:
         body = await request.body() if self.is_body_read else b""

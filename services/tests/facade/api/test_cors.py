@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from starlette.testclient import TestClient
 
+from tests.support.asgi_client import AsgiClient
 from thale.facade.app import create_app
 from thale.facade.settings import FacadeSettings
 
 ORIGIN = "https://lab.example.org"
 
 
-def client(tmp_path: Path, origins: str) -> TestClient:
+def client(tmp_path: Path, origins: str) -> AsgiClient:
     """Return a client of the app, without its lifespan: no model server is started."""
     settings = FacadeSettings(release_state_path=tmp_path / "release-state.json", cors_origins=origins)
-    return TestClient(create_app(settings), raise_server_exceptions=False, base_url="http://127.0.0.1:8080")
+    return AsgiClient(create_app(settings), "http://127.0.0.1:8080")
 
 
-def preflight(app: TestClient, origin: str, headers: str = "authorization,idempotency-key") -> dict[str, str]:
+def preflight(app: AsgiClient, origin: str, headers: str = "authorization,idempotency-key") -> dict[str, str]:
     request_headers = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
