@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_mirror_drops_requests_beyond_queue_or_under_load(
     before = metric_value("dropped")
     asyncio.run(enqueue_five())
     assert metric_value("dropped") == before + expected_drops
+
+
+def test_mirror_serves_two_shadows_in_turn_when_queue_is_full(tmp_path: Path) -> None:
+    async def enqueue_pairs() -> list[str]:
+        settings = FacadeSettings(release_state_path=tmp_path, shadow_queue=1)
+        segmentation = make_shadow_request(b"")
+        landmarks = replace(segmentation, shadow=replace(SHADOW, name="queue-landmarks", task="landmarks"))
+        async with ModelClient.connect(UNREACHABLE_URL, UNREACHABLE_URL) as models:
+            mirror = make_mirror(models, settings, lambda: True)
+            names = []
+            for _ in range(4):
+                await mirror.enqueue([segmentation, landmarks])
+                names.append(mirror._queue.get_nowait().shadow.name)
+            return names
+
+    assert asyncio.run(enqueue_pairs()) == ["queue-seg", "queue-landmarks"] * 2
 
 
 def test_mirror_drops_queued_requests_when_load_rises(tmp_path: Path) -> None:

@@ -80,6 +80,9 @@ class ShadowMirror:
         self._has_spare_capacity = has_spare_capacity
         self._queue: asyncio.Queue[ShadowRequest] = asyncio.Queue(settings.shadow_queue)
         self._buffered_bytes = 0
+        self._enqueued = 0
+        self._last_enqueued: dict[tuple[str, str], int] = {}
+        """Number of the last enqueued request of each shadow."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -93,8 +96,12 @@ class ShadowMirror:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def enqueue(self, shadow_requests: Iterable[ShadowRequest]) -> None:
-        """Enqueue shadow requests, or drop them, without waiting."""
-        for shadow_request in shadow_requests:
+        """Enqueue shadow requests, or drop them, without waiting.
+
+        The shadow whose last request is the oldest comes first. Otherwise the shadow of one model would take each free
+        place of a full queue, and the shadow of the other model would get no requests.
+        """
+        for shadow_request in sorted(shadow_requests, key=lambda request: self._last_enqueued.get(_key(request), 0)):
             fits_queue = (
                 self._buffered_bytes + shadow_request.size_bytes <= self._settings.shadow_queue_bytes
                 and not self._queue.full()
@@ -102,6 +109,8 @@ class ShadowMirror:
             if fits_queue and self._has_spare_capacity():
                 self._buffered_bytes += shadow_request.size_bytes
                 self._queue.put_nowait(shadow_request)
+                self._enqueued += 1
+                self._last_enqueued[_key(shadow_request)] = self._enqueued
             else:
                 _record_outcome(shadow_request.shadow, "dropped")
 
@@ -164,6 +173,10 @@ class ShadowMirror:
             except OSError as error:
                 logger.error("shadow sample not saved", extra={"error": str(error)})
         return "ok"
+
+
+def _key(shadow_request: ShadowRequest) -> tuple[str, str]:
+    return shadow_request.shadow.name, shadow_request.shadow.version
 
 
 def _record_outcome(shadow: Route, outcome: str) -> None:
