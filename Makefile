@@ -102,9 +102,8 @@ checkov: $(TOOLS)/checkov/.installed ## Scan Terraform, Kubernetes, Dockerfiles 
 
 # Not a part of `make test`: it needs the vulnerability database of PyPI.
 .PHONY: audit
-audit: $(TOOLS)/audit/.installed ## Search for known vulnerabilities of the locked packages; needs internet access
-	for lock in $(wildcard requirements/*.txt); do \
-	  $(TOOLS)/audit/bin/pip-audit --strict --require-hashes --disable-pip --requirement $$lock || exit 1; done
+audit: install $(TOOLS)/audit/.installed ## Search for known vulnerabilities of the locked packages; needs internet access
+	$(BIN)/python -m tools.audit_locks $(TOOLS)/audit/bin/pip-audit $(wildcard requirements/*.txt)
 
 # Not a part of `make test`: it needs the Terraform registry.
 .PHONY: terraform-lock

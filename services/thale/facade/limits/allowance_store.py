@@ -113,17 +113,22 @@ class AllowanceLimitStore:
 
     async def close(self) -> None:
         """Return everything that this replica holds."""
-        accounts = list(self._accounts.items())
-        for caller, account in accounts:
+        await self._wait_for_calls()  # they may bring allowances
+        for caller, account in self._accounts.items():
             self._return(caller, account)
-        calls = [call for _, account in accounts for call in account.calls]
-        if calls:
+        await self._wait_for_calls()
+
+    async def _wait_for_calls(self) -> None:
+        if calls := [call for account in self._accounts.values() for call in account.calls]:
             await asyncio.wait(calls)
 
     async def _acquire_shared(self, caller: str, lease: str, limits: CallerLimits) -> Decision:
         account = self._accounts.get(caller)
         if account is not None and account.calls:
             await asyncio.wait(account.calls)
+            if (decision := account.admit(lease, self._clock())) is not None:
+                return decision
+            account = self._accounts.get(caller)
         returned = NO_ALLOWANCE if account is None else account.take_allowance()
         grant = await self._circuit.call(
             lambda: self._shared.acquire_with_allowance(caller, lease, limits, _WANTED, returned)

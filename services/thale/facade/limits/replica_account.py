@@ -21,8 +21,6 @@ from thale.facade.limits.policy import (
 
 MAX_REUSE_S = 10.0
 """Age up to which a lease serves another request: less than the margin of a lease beyond the longest request."""
-_LOW_REQUESTS = 2
-"""Requests of an allowance at which the next one is fetched."""
 
 
 class HeldLease(NamedTuple):
@@ -42,6 +40,8 @@ class ReplicaAccount:
     decided_at_s: float
     used_at_s: float
     allowance: Allowance = NO_ALLOWANCE
+    low_requests: int = 0
+    """Rest of the allowance at which the next one is fetched: a half, so that it arrives before it is needed."""
     running: dict[str, HeldLease] = field(default_factory=dict)
     """Lease in the shared store of each running request."""
     idle: list[HeldLease] = field(default_factory=list)
@@ -59,6 +59,7 @@ class ReplicaAccount:
         self.allowance = Allowance(
             grant.allowance.day, held.requests + grant.allowance.requests, held.pixels + grant.allowance.pixels
         )
+        self.low_requests = self.allowance.requests // 2
         self.decision = grant.decision._replace(exceeded=None, retry_after_us=0)
         self.decided_at_s = self.used_at_s = now_s
 
@@ -109,7 +110,7 @@ class ReplicaAccount:
 
     def is_low(self, now_s: float) -> bool:
         """Return True if the allowance is nearly used, and the shared store has another one."""
-        if self.allowance.requests > _LOW_REQUESTS:
+        if self.allowance.requests > self.low_requests:
             return False
         left = min(self.report(now_s).tokens - self.allowance.requests, self.decision.requests)
         return left >= ALLOWANCE_SHARE
