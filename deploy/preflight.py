@@ -3,6 +3,7 @@
 from deploy import cluster
 from deploy.context import DeployContext
 from deploy.errors import CommandError, DeployError, MissingPrerequisite, PrerequisitesMissingError
+from deploy.gpu_nodes import missing_gpu_nodes
 from deploy.machines import missing_machines
 from deploy.state import State
 from deploy.steps import get_step
@@ -38,7 +39,10 @@ def _missing_on_azure(context: DeployContext) -> list[MissingPrerequisite]:
     ):
         return []
     try:
-        machines = missing_machines(context, environment_exists="terraform" in state.steps)
+        machines = [
+            *missing_gpu_nodes(context),
+            *missing_machines(context, environment_exists="terraform" in state.steps),
+        ]
         return [*missing_from_subscription(context), *machines]
     except CommandError as error:
         return [MissingPrerequisite("permission to read the subscription's providers, features and quotas", str(error))]

@@ -68,9 +68,11 @@ def set_tfvars(env: DeployEnvironment, environment: Environment, text: str) -> N
 
 
 def use_gpus(env: DeployEnvironment, environment: Environment) -> None:
-    """Add the GPU component to the overlay of an environment."""
+    """Add the GPU component to the overlay of dev, and raise its pool to the two nodes of two models."""
     path = env.root / "kubernetes" / "overlays" / environment.overlay / "kustomization.yaml"
     path.write_text(path.read_text().replace("components:\n", "components:\n  - ../../components/gpu\n"))
+    pools = env.root / "terraform" / "environments" / f"{environment}.tfvars"
+    pools.write_text(pools.read_text().replace("max_nodes = 1, spot = false", "max_nodes = 2, spot = false"))
 
 
 @pytest.mark.integration
@@ -87,7 +89,7 @@ def test_preflight_reports_all_subscription_problems(env: DeployEnvironment) -> 
     assert "the VM size Standard_NC4as_T4_v3 in westeurope: NotAvailableForSubscription" in reported
     # dev's pools at maximum size: 3 x 4 + 3 x 4 cores, of which 22 are free; a T4 for inference
     assert "quota of 24 cores of standardDDSv5Family in westeurope: available 30, of which 8 in use" in reported
-    assert "quota of 4 cores of Standard NCASv3_T4 Family in westeurope: available none" in reported
+    assert "quota of 8 cores of Standard NCASv3_T4 Family in westeurope: available none" in reported
 
 
 @pytest.mark.integration
@@ -100,7 +102,7 @@ def test_preflight_checks_regional_cores(env: DeployEnvironment) -> None:
 
 @pytest.mark.integration
 def test_preflight_counts_spot_cores_separately(env: DeployEnvironment) -> None:
-    env.configure(sizes=SIZES, usages=[*PLENTY, usage("cores", 0, 28)])
+    env.configure(sizes=SIZES, usages=[*PLENTY, usage("cores", 0, 32)])
     use_gpus(env, Environment.DEV)
     preflight.run(env.context(Environment.DEV))
 
@@ -112,7 +114,7 @@ def test_preflight_checks_gpu_quota_only_if_used(env: DeployEnvironment) -> None
     preflight.run(env.context(Environment.DEV))
     use_gpus(env, Environment.DEV)
     reported = missing(env, Environment.DEV)
-    assert list(reported) == ["quota of 4 cores of Standard NCASv3_T4 Family in westeurope: available none"]
+    assert list(reported) == ["quota of 8 cores of Standard NCASv3_T4 Family in westeurope: available none"]
 
 
 @pytest.mark.integration
