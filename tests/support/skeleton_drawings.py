@@ -142,3 +142,16 @@ def draw_graph(drawing: str, *segments: str, mm: float = 1.0) -> DrawnGraph:
         line = polyline.resample(np.array([positions[letter] for letter in names if letter != "~"]))
         graph.add_segment(nodes[names[0]], nodes[names[-1]], line, BRIDGE_COST if "~" in names else None)
     return DrawnGraph(graph, maps, nodes)
+
+
+def t_junction() -> DrawnGraph:
+    """Return a root from A to B, and a root from its middle X straight down to C."""
+    return draw_graph(
+        """
+        A....X....B
+        ...........
+        ...........
+        .....C.....
+        """,
+        *("AX", "XB", "XC"),
+    )
