@@ -87,9 +87,11 @@ class Pipeline:
             started=started,
         )
         cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
-        async with self.admission.slot(cost, options.deadline):
+        async with self.admission.slot(cost, options.deadline) as admitted:
             with stage("models"):
-                responses, requests = await predict_plates(self.fallback_client, routes, request, options.deadline)
+                responses, requests = await predict_plates(
+                    self.fallback_client, routes, request, options.deadline, admitted.report_plates
+                )
             with stage("postprocess"):
                 rendered, responses = await self.fallback_client.postprocess(
                     tasks.render_phenotype, responses, requests, options.deadline, phenotype_task

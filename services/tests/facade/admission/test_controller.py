@@ -115,6 +115,28 @@ def test_large_image_holds_several_slots(clock: Clock) -> None:
     run_scenario(scenario())
 
 
+def test_image_of_several_plates_keeps_the_wait_of_others(clock: Clock) -> None:
+    async def process(plates: int, seconds: float) -> float:
+        admission = make_admission(max_in_flight=1)
+        async with admission.slot(ONE_SECOND, Deadline.after(60)) as image:
+            image.report_plates(plates)
+            clock.now += seconds
+        await admit_images(admission, 3)
+        return admission.expected_wait_s()
+
+    assert asyncio.run(process(6, 12.0)) == pytest.approx(asyncio.run(process(1, 2.0)))
+
+
+def test_running_image_counts_with_all_its_plates(clock: Clock) -> None:
+    async def expected_wait_s(plates: int) -> float:
+        admission = make_admission(max_in_flight=1)
+        async with admission.slot(ONE_SECOND, Deadline.after(60)) as image:
+            image.report_plates(plates)
+            return admission.expected_wait_s()
+
+    assert asyncio.run(expected_wait_s(6)) == pytest.approx(6 * asyncio.run(expected_wait_s(1)))
+
+
 def test_admission_accepts_when_a_slot_is_free(clock: Clock) -> None:
     async def scenario() -> None:
         admission = make_admission(max_queue_wait_s=20)

@@ -78,6 +78,17 @@ def test_each_of_two_plates_is_measured_at_its_own_scale() -> None:
     assert (phenotype.plate, phenotype.scale.source) == (None, "per_plate")
 
 
+def test_number_of_plates_is_reported_before_the_second_plate() -> None:
+    models = PlateModels(2)
+    reports = []
+
+    def report(plates: int) -> None:
+        reports.append((plates, len(models.numbers)))
+
+    asyncio.run(predict_plates(models, [SEGMENTATION, LANDMARKS], REQUEST, Deadline.after(10), report))
+    assert reports == [(2, 2)]
+
+
 def test_response_of_an_older_model_server_has_one_plate() -> None:
     models = PlateModels(0)
     phenotype, _ = measure(models)

@@ -33,6 +33,10 @@ class AdmittedImage:
         self.cost = cost
         self.slots = slots
 
+    def report_plates(self, plates: int) -> None:
+        """Multiply the cost by the number of plates, which the models process one after the other."""
+        self.cost = Cost(self.cost.seconds * max(1, plates))
+
     @property
     def slot_s(self) -> float:
         """Estimated work: seconds times slots."""
@@ -86,8 +90,10 @@ class AdmissionController:
             self._record_in_flight()
 
     @asynccontextmanager
-    async def slot(self, cost: Cost, deadline: Deadline) -> AsyncIterator[None]:
+    async def slot(self, cost: Cost, deadline: Deadline) -> AsyncIterator[AdmittedImage]:
         """Queue one image whose body has arrived, and hold its processing slots for the duration of the context.
+
+        The caller reports the number of plates to the yielded image when it is known.
 
         Raises:
             OverloadedError: If the queue is full or the expected wait is too long.
@@ -95,7 +101,7 @@ class AdmissionController:
         """
         with self.admit([cost]) as [image]:
             async with self.hold_slots(image, deadline):
-                yield
+                yield image
 
     @asynccontextmanager
     async def hold_slots(self, image: AdmittedImage, deadline: Deadline) -> AsyncIterator[None]:

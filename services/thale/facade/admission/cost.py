@@ -1,7 +1,8 @@
 """Estimated cost of an image: the seconds that it holds a processing slot, from its header and its scale.
 
 Admission control scales the estimate by the measured speed of the machine (`thale.capacity.wait_estimate`). Only the
-ratios between images matter.
+ratios between images matter. The estimate is for one plate: `AdmittedImage.report_plates` multiplies it when the number
+of plates is known.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Model requests for all plates of an image: one pair for each plate (ADR 0116)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,7 +22,11 @@ class PredictClient(Protocol):
 
 
 async def predict_plates(
-    client: PredictClient, routes: Sequence[Route], request: PredictRequest, deadline: Deadline
+    client: PredictClient,
+    routes: Sequence[Route],
+    request: PredictRequest,
+    deadline: Deadline,
+    report_plates: Callable[[int], None] = lambda _: None,
 ) -> tuple[list[ModelResponse], list[PredictRequest]]:
     """Return the responses of both models for every plate of an image, and the request of each response.
 
@@ -33,6 +37,7 @@ async def predict_plates(
         routes: The routes of the segmentation model and of the landmark model.
         request: The request for the first plate.
         deadline: Deadline of the whole request.
+        report_plates: Receives the number of plates before the others are processed.
 
     Raises:
         ThaleError: If a request fails.
@@ -40,7 +45,9 @@ async def predict_plates(
     responses = await run_concurrently(client.predict(route, request, deadline) for route in routes)
     requests = [request] * len(responses)
     served_routes = [response.route for response in responses]
-    for number in range(2, min(responses[-1].count_plates(), MAX_PLATES) + 1):
+    plates = min(responses[-1].count_plates(), MAX_PLATES)
+    report_plates(plates)
+    for number in range(2, plates + 1):
         plate_request = replace(request, plate_number=number)
         responses += await run_concurrently(client.predict(route, plate_request, deadline) for route in served_routes)
         requests += [plate_request] * len(served_routes)
