@@ -1,7 +1,8 @@
 """Integration tests of services that hang: the platform restarts them and serves again."""
 
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -29,21 +30,36 @@ def find_service(name: str, home: Path) -> psutil.Process:
     raise AssertionError(f"{name} does not run")
 
 
-@pytest.mark.parametrize("name", ["the facade", "TorchServe"])
-def test_platform_restarts_service_that_hangs(
-    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(local_platform, "FACADE_PROBE", replace(FACADE_PROBE, **_SHORT))
-    monkeypatch.setattr(local_platform, "TORCHSERVE_PROBE", replace(TORCHSERVE_PROBE, **_SHORT))
+@dataclass(frozen=True)
+class ServedPlatform:
+    """A platform with short probes in this process, its data directory and its notices."""
+
+    running: local_platform.Platform
+    home: Path
+    notices: list[str]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[ServedPlatform]:
     notices: list[str] = []
-    data_dir = DataDir(tmp_path / "home")
-    with local_platform.serve(data_dir, notices.append, port=0, weights=weights) as running:
-        running.wait_until_ready()
-        hung = find_service(name, data_dir.path)
-        hung.suspend()
-        started_s = time.monotonic()
-        wait_for("the end of the process", lambda: not hung.is_running())
-        running.wait_until_ready()
-        RECOVERIES.append(f"a stop of {name}: {time.monotonic() - started_s:.1f} s")
+    data_dir = DataDir(tmp_path_factory.mktemp("hang") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_platform, "FACADE_PROBE", replace(FACADE_PROBE, **_SHORT))
+        patch.setattr(local_platform, "TORCHSERVE_PROBE", replace(TORCHSERVE_PROBE, **_SHORT))
+        with local_platform.serve(data_dir, notices.append, port=0, weights=weights) as running:
+            yield ServedPlatform(running, data_dir.path, notices)
+
+
+@pytest.mark.parametrize("name", ["the facade", "TorchServe"])
+def test_platform_restarts_service_that_hangs(served: ServedPlatform, name: str) -> None:
+    served.running.wait_until_ready()
+    served.notices.clear()
+    hung = find_service(name, served.home)
+    hung.suspend()
+    started_s = time.monotonic()
+    wait_for("the end of the process", lambda: not hung.is_running())
+    served.running.wait_until_ready()
+    RECOVERIES.append(f"a stop of {name}: {time.monotonic() - started_s:.1f} s")
+    notices = served.notices
     assert any(line.startswith(f"{name} has not responded for") for line in notices)
     assert any(line.startswith(f"{name} exited with status") for line in notices)
