@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -107,13 +108,29 @@ def test_impossible_scale_is_rejected_before_the_body(service: LandmarkService) 
         assert (status, problem_code(body)) == (422, "scale")
 
 
+def progressive_jpeg(scans: int) -> bytes:
+    """Return the segments of a JPEG of 100 megapixels, without entropy-coded data."""
+    frame = b"\xff\xc2" + (11).to_bytes(2, "big") + b"\x08" + (10_000).to_bytes(2, "big") * 2 + b"\x01\x01\x11\x00"
+    return b"\xff\xd8" + frame + b"\xff\xda\0\x08\x01\x01\0\0\0\0" * scans + b"\xff\xd9"
+
+
 def test_jpeg_of_many_scans_is_rejected_without_the_model(service: LandmarkService) -> None:
     requests_before = len(service.models.paths)
-    frame = b"\xff\xc2" + (11).to_bytes(2, "big") + b"\x08" + (10_000).to_bytes(2, "big") * 2 + b"\x01\x01\x11\x00"
-    jpeg = b"\xff\xd8" + frame + b"\xff\xda\0\x08\x01\x01\0\0\0\0" * 99 + b"\xff\xd9"
+    jpeg = progressive_jpeg(99)
     with connect(service) as connection:
         connection.sendall(request_head(len(jpeg)) + jpeg)
         status, _, body = read_response(connection)
     assert (status, problem_code(body)) == (413, "image-too-large")
     assert b"baseline" in body
     assert len(service.models.paths) == requests_before
+
+
+def test_jpegs_of_many_scans_delay_no_other_client(service: LandmarkService) -> None:
+    """Each one took a worker for 60 s, beyond the deadline of a good request sent at the same time."""
+    jpeg = progressive_jpeg(99)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(service)) for _ in range(8)]
+        for connection in connections:
+            connection.sendall(request_head(len(jpeg)) + jpeg)
+        assert service.post(IMAGE)[0] == 200
+        assert [read_response(connection)[0] for connection in connections] == [413] * 8
