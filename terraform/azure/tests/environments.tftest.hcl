@@ -1,15 +1,7 @@
 # Properties of the environments, checked on their plans with a mocked provider.
 
 mock_provider "azurerm" {
-  mock_data "azurerm_client_config" {
-    defaults = { tenant_id = "00000000-0000-0000-0000-00000000000a" }
-  }
-  mock_resource "azurerm_container_registry_task" {
-    defaults = { identity = [{ principal_id = "00000000-0000-0000-0000-00000000000c" }] }
-  }
-  mock_resource "azurerm_dashboard_grafana" {
-    defaults = { identity = [{ principal_id = "00000000-0000-0000-0000-00000000000b" }] }
-  }
+  source = "./tests/mocks"
 }
 
 variables {

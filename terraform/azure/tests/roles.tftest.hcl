@@ -1,9 +1,7 @@
 # All role assignments with all options, with known ids. terraform/tests/test_roles.py compares this plan with its table.
 
 mock_provider "azurerm" {
-  mock_data "azurerm_client_config" {
-    defaults = { tenant_id = "00000000-0000-0000-0000-00000000000a" }
-  }
+  source = "./tests/mocks"
 }
 
 override_resource {

@@ -1,9 +1,7 @@
 # Settings that the validation rejects.
 
 mock_provider "azurerm" {
-  mock_data "azurerm_client_config" {
-    defaults = { tenant_id = "00000000-0000-0000-0000-00000000000a" }
-  }
+  source = "./tests/mocks"
 }
 
 variables {
