@@ -56,7 +56,7 @@ def _limit_panels(backend: Backend) -> list[PanelBuilder]:
             description="Requests that got 429, by the limit of the caller.",
             healthy="Zero, or short bursts of `rate`. A daily limit stops a caller until midnight UTC.",
             stacked=True,
-            width=6,
+            width=4,
             links=backend.log_links(),
         ),
         time_series_panel(
@@ -68,9 +68,21 @@ def _limit_panels(backend: Backend) -> list[PanelBuilder]:
             unit="suffix: calls/s",
             description="Calls of the shared limit store. After an `error`, and if `skipped`, each facade limits "
             "callers on its own.",
-            healthy="Only `ok`, two to three calls for each request.",
+            healthy="Only `ok`. Each facade counts several requests in advance, so there are fewer calls than requests.",
             stacked=True,
-            width=6,
+            width=4,
+        ),
+        time_series_panel(
+            "Requests with an idempotency key",
+            Query(
+                f"sum by (outcome) (rate(thale_facade_idempotent_requests_total{{{ENVIRONMENT}}}[$__rate_interval]))",
+                "{{outcome}}",
+            ),
+            unit="reqps",
+            description="Requests with the header Idempotency-Key, by outcome.",
+            healthy="Mostly first requests. Many repeated ones are clients that retry.",
+            stacked=True,
+            width=4,
         ),
     ]
 

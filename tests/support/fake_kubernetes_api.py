@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 from kubernetes import client
 
-from tests.support.fake_kubernetes_objects import ApiError, Json, Key, Manager, ObjectStore
+from tests.support.fake_kubernetes_objects import ApiError, Json, Key, KubernetesObjects, Manager
 
 KINDS = {
     "v1": ("ConfigMap", "Event", "Namespace", "Pod", "Secret", "Service", "ServiceAccount"),
@@ -45,7 +45,7 @@ class FakeKubernetesApi:
     """A running server."""
 
     port: int
-    objects: ObjectStore = field(default_factory=ObjectStore)
+    objects: KubernetesObjects = field(default_factory=KubernetesObjects)
     kinds: dict[str, set[str]] = field(default_factory=lambda: {group: set(kinds) for group, kinds in KINDS.items()})
     faults: deque[int] = field(default_factory=deque)
     """Statuses of the responses to the next requests, oldest first. 0 closes the connection without a response."""
@@ -259,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
                 )
         return self._patch(objects, target, query, data, manager)
 
-    def _list(self, objects: ObjectStore, target: _Target, query: dict[str, str]) -> Json:
+    def _list(self, objects: KubernetesObjects, target: _Target, query: dict[str, str]) -> Json:
         selector = dict(pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair)
         with objects.changed:
             bodies = [self.api.with_status(body) for body in objects.list(target.plural, target.namespace)]
@@ -271,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
             }
 
     def _patch(
-        self, objects: ObjectStore, target: _Target, query: dict[str, str], data: bytes, manager: Manager
+        self, objects: KubernetesObjects, target: _Target, query: dict[str, str], data: bytes, manager: Manager
     ) -> Json:
         match self.headers.get_content_type():
             case "application/merge-patch+json":
@@ -348,9 +348,9 @@ def _with_type(target: _Target, body: Any) -> Json:
     return {**expected, **body}
 
 
-def _clone_objects(objects: ObjectStore) -> ObjectStore:
+def _clone_objects(objects: KubernetesObjects) -> KubernetesObjects:
     """Return a copy for a dry run."""
     with objects.changed:
-        return ObjectStore(
+        return KubernetesObjects(
             version=objects.version, _bodies=copy.deepcopy(objects._bodies), _fields=copy.deepcopy(objects._fields)
         )

@@ -58,7 +58,7 @@ class Event:
 
 
 @dataclass
-class ObjectStore:
+class KubernetesObjects:
     """All objects with their history, for use by several threads. `changed` notifies watches."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
