@@ -10,10 +10,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thale.models.predictions import SEGMENTATION_MEDIA_TYPE
-from thale.schemas import Calibration
 from thale_models.handlers import request, segment
 from thale_models.inference import segment as predict_segmentation
 from thale_models.transforms import resample
@@ -27,15 +25,15 @@ _requests = itertools.count(1)
 class StubSegmenter(segment.SegmentHandler):
     """Segments tiny plates, with an optional fault."""
 
-    def _predict(self, image_HW3: NDArray[np.uint8], calibration: Calibration) -> request.HandlerResponse:
+    def _predict(self, item: request.DecodedRequest) -> request.HandlerResponse:
         fault = read_fault(self.card.version)
         if fault == "exception" or (fault == "intermittent exception" and next(_requests) % ERROR_PERIOD == 0):
             first_bad_file(Path(os.environ["TMPDIR"]).parent).touch()
             raise RuntimeError("injected fault")
         if fault == "slow":
             time.sleep(DELAY_S)
-        prediction = predict_segmentation(image_HW3, self.card, self.engine, calibration)
-        red, green, blue = resample(image_HW3, prediction.meta.frame).astype(int).transpose(2, 0, 1)
+        prediction = predict_segmentation(item.image_HW3, self.card, self.engine, item.calibration)
+        red, green, blue = resample(item.image_HW3, prediction.meta.frame).astype(int).transpose(2, 0, 1)
         root, shoot = (red > 150) & (blue > 150), green - red > 40
         planes_CHW = np.stack([root, shoot, np.zeros_like(root)]) & (fault != "all background")
         prediction.probabilities_CHW[:] = planes_CHW * np.uint8(250)
