@@ -68,7 +68,7 @@ def _limit_panels(backend: Backend) -> list[PanelBuilder]:
             unit="suffix: calls/s",
             description="Calls of the shared limit store. After an `error`, and if `skipped`, each facade limits "
             "callers on its own.",
-            healthy="Only `ok`. Each facade counts several requests in advance, so there are fewer calls than requests.",
+            healthy="Only `ok`. A facade counts several requests in advance, so calls are fewer than requests.",
             stacked=True,
             width=4,
         ),
