@@ -56,7 +56,7 @@ def _limit_panels(backend: Backend) -> list[PanelBuilder]:
             description="Requests that got 429, by the limit of the caller.",
             healthy="Zero, or short bursts of `rate`. A daily limit stops a caller until midnight UTC.",
             stacked=True,
-            width=4,
+            width=6,
             links=backend.log_links(),
         ),
         time_series_panel(
@@ -70,19 +70,7 @@ def _limit_panels(backend: Backend) -> list[PanelBuilder]:
             "callers on its own.",
             healthy="Only `ok`. A facade counts several requests in advance, so calls are fewer than requests.",
             stacked=True,
-            width=4,
-        ),
-        time_series_panel(
-            "Requests with an idempotency key",
-            Query(
-                f"sum by (outcome) (rate(thale_facade_idempotent_requests_total{{{ENVIRONMENT}}}[$__rate_interval]))",
-                "{{outcome}}",
-            ),
-            unit="reqps",
-            description="Requests with the header Idempotency-Key, by outcome.",
-            healthy="Mostly first requests. Many repeated ones are clients that retry.",
-            stacked=True,
-            width=4,
+            width=6,
         ),
     ]
 

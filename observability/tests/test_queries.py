@@ -24,7 +24,9 @@ TARGET_LABELS = frozenset({"job", "instance", "environment", "namespace", "pod"}
 """Labels that the scrape adds to every series; the last two only in clusters."""
 GRAFANA_INTERVALS = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": "1h"}
 
-UNREAD_METRICS: dict[str, str] = {}
+UNREAD_METRICS = {
+    "thale_facade_idempotent_requests": "only clients that retry with a key cause it; operators query it on demand",
+}
 """Metrics that no query reads, with the reason why they are exported."""
 
 Query = tuple[str, str]
