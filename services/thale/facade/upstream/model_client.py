@@ -77,12 +77,12 @@ class PredictRequest:
             "x-thale-page": self.page,
             "x-thale-rotate": self.rotate,
             "x-thale-plate": self.plate_number,
+            "x-thale-region": None if self.region == "plate" else self.region,
             "x-thale-ridges": None if self.include_ridges else 0,
         }
-        headers = {name: repr(value) for name, value in optional.items() if value is not None}
-        if self.region != "plate":
-            headers["x-thale-region"] = self.region
-        return {"Content-Type": "application/octet-stream"} | headers
+        return {"Content-Type": "application/octet-stream"} | {
+            name: str(value) for name, value in optional.items() if value is not None
+        }
 
 
 @dataclass(frozen=True)
