@@ -1,6 +1,7 @@
 """Tests of trait records: a measured plate against its true roots."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tests.support.tiny_models import write_tiny_model
 from thale.exports import rsml
 from thale.models.model_card import CARD
 from thale.models.predictions import LandmarkPrediction
-from thale.schemas import Calibration, ImageMetadata, Scale
+from thale.schemas import Calibration, ImageMetadata, Scale, Task
+from thale_models.evaluation.plate_scores import LoadedModel
 from thale_models.evaluation.prediction_cache import CachedPrediction, cache_folder, predict
 from thale_models.evaluation.quality_scores import QualityScore, add_phenotype, flag_table, pool_scores
 from thale_models.evaluation.run import load_models
@@ -120,15 +122,19 @@ def test_add_phenotype_counts_right_and_wrong_values() -> None:
     assert pool_scores(scores.values()).values == sum(score.values for score in scores.values())
 
 
+def load_tiny_models(folder: Path) -> Mapping[Task, LoadedModel]:
+    folders = []
+    for task in ("segmentation", "landmarks"):
+        tiny = write_tiny_model(folder / task, task)
+        (folder / task / CARD).write_text(tiny.card.model_dump_json())
+        folders.append(folder / task)
+    return load_models(folders, "openvino")
+
+
 @pytest.mark.slow
 def test_predict_reads_the_second_time_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dataset(tmp_path / "data", 1, 3, split="test", overrides={"width": 900, "height": 860, "plants": 2})
-    folders = []
-    for task in ("segmentation", "landmarks"):
-        tiny = write_tiny_model(tmp_path / task, task)
-        (tmp_path / task / CARD).write_text(tiny.card.model_dump_json())
-        folders.append(tmp_path / task)
-    models = load_models(folders, "openvino")
+    models = load_tiny_models(tmp_path)
     image = next((tmp_path / "data" / "images").iterdir())
     folder = cache_folder(tmp_path / "data", models)
     first = [predict(image, copy, models, folder) for copy in (0, 1)]
@@ -142,12 +148,7 @@ def test_predict_reads_the_second_time_from_the_cache(tmp_path: Path, monkeypatc
 def test_predict_ignores_the_cache_of_another_image(tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     image.write_bytes(draw_plate(3, width=900, height=860, plants=1).encoded)
-    folders = []
-    for task in ("segmentation", "landmarks"):
-        tiny = write_tiny_model(tmp_path / task, task)
-        (tmp_path / task / CARD).write_text(tiny.card.model_dump_json())
-        folders.append(tmp_path / task)
-    models = load_models(folders, "openvino")
+    models = load_tiny_models(tmp_path)
     first = predict(image, 0, models, tmp_path / "cache")
     image.write_bytes(image.read_bytes() + b"changed")
     assert predict(image, 0, models, tmp_path / "cache").image.sha256 != first.image.sha256
