@@ -4,34 +4,14 @@ A pod's status has no reason while its volumes are mounted, so its last event is
 before a later step of the kubelet, such as `Pulling`, is the trace of an attempt that succeeded afterwards.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kubernetes.client import ApiClient, CoreV1Api
-
 Event = Mapping[str, Any]
-
-_REQUEST_TIMEOUT_S = 10.0
-
-
-def list_last_warnings(api: ApiClient, namespace: str, kind: str) -> Mapping[str, tuple[str, str]]:
-    """Return reason and message of the last event of each object of a kind, if it is a warning, by the object's name.
-
-    Raises:
-        ApiException, HTTPError: If the API request fails.
-    """
-    response: Any = CoreV1Api(api).list_namespaced_event(
-        namespace,
-        field_selector=f"involvedObject.kind={kind}",
-        _preload_content=False,
-        _request_timeout=_REQUEST_TIMEOUT_S,
-    )
-    return last_warnings(json.loads(response.data).get("items") or (), kind)
 
 
 def last_warnings(events: Iterable[Event], kind: str) -> Mapping[str, tuple[str, str]]:
-    """Return what `list_last_warnings` returns, from a list of events."""
+    """Return reason and message of each object's last event, if it is a warning, by the name of the object."""
     last: dict[str, Event] = {}
     for event in events:
         about = event.get("involvedObject") or {}

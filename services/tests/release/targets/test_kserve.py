@@ -15,7 +15,7 @@ from tests.support.kserve_harness import NAMESPACE, KServeHarness, apply_change,
 from tests.support.local_platform import wait_for
 from tests.support.sample_releases import ANNA
 from thale.errors import ConflictError, ReleaseError, TargetError
-from thale.kserve import inference_service, predictor_pods
+from thale.kserve import inference_service, pod_state
 from thale.release.lifecycle import transitions
 from thale.release.targets import TargetTimeouts, predictor_loading
 from thale.schemas import Release
@@ -172,12 +172,8 @@ def test_rollback_is_applied_although_predictors_restart(
 def test_version_that_cannot_load_fails_early(
     kserve_harness: KServeHarness, behaviour: Behaviour, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patience = {
-        name: predictor_pods._Failure(0.2, failure.remedy) for name, failure in predictor_pods._FAILURES.items()
-    }
-    monkeypatch.setattr(
-        predictor_pods, "_FAILURES", {**patience, "ErrImagePull": predictor_pods._Failure(0, "registry")}
-    )
+    patience = {name: pod_state._Failure(0.2, failure.remedy) for name, failure in pod_state._FAILURES.items()}
+    monkeypatch.setattr(pod_state, "_FAILURES", {**patience, "ErrImagePull": pod_state._Failure(0, "registry")})
     monkeypatch.setattr(predictor_loading, "_NO_POD_S", 0.2)
     kserve_harness.controller.behaviours["v1-1-0"] = behaviour
     with kserve_harness.make_target() as target:
@@ -203,7 +199,7 @@ def test_mount_that_succeeded_late_is_no_failure(
     kserve_harness: KServeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new node registers its drivers late. The pull that follows may take minutes."""
-    monkeypatch.setitem(predictor_pods._FAILURES, "FailedMount", predictor_pods._Failure(0, "mount"))
+    monkeypatch.setitem(pod_state._FAILURES, "FailedMount", pod_state._Failure(0, "mount"))
     lines: list[str] = []
     kserve_harness.controller.behaviours["v1-1-0"] = "late mount"
     with kserve_harness.make_target() as target:
@@ -216,7 +212,7 @@ def test_mount_that_succeeded_late_is_no_failure(
 
 @pytest.mark.parametrize("reason", ["FailedMount", "FailedCreate"])
 def test_events_fail_a_version_within_two_minutes(reason: str) -> None:
-    assert predictor_pods._FAILURES[reason].timeout_s <= 90
+    assert pod_state._FAILURES[reason].timeout_s <= 90
 
 
 def test_archive_on_another_machine_fails_in_the_initializer(

@@ -10,15 +10,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from thale.errors import TargetError
-from thale.kserve.pod_events import list_last_warnings
-from thale.kserve.predictor_pods import (
-    PodState,
-    describe_pod,
-    explain,
-    has_no_reason,
-    list_predictor_pods,
-    refused_pods,
-)
+from thale.kserve.pod_state import PodState, describe_pod, explain, has_no_reason
+from thale.kserve.predictor_pods import list_last_warnings, list_predictor_pods, refused_pods
 
 logger = logging.getLogger(__name__)
 
