@@ -96,9 +96,12 @@ wheel: install ## Build the wheel, install it alone, and import the facade witho
 
 .PHONY: checkov
 # checkov reads bases before kustomize: overlays add digests (CKV_K8S_14), and `facts` is never applied (CKV_K8S_21).
+# It cannot parse an argument named `for`, which rule groups need. It has no check of them. A file that it cannot parse has
+# no finding, so each other one fails.
 checkov: $(TOOLS)/checkov/.installed ## Scan Terraform, Kubernetes, Dockerfiles and workflows for insecure settings
-	$(TOOLS)/checkov/bin/checkov --directory . --framework terraform kubernetes dockerfile github_actions --skip-path '$(VENV)' --skip-path '$(TOOLS)' \
-	  --skip-download --compact --quiet
+	set -o pipefail; $(TOOLS)/checkov/bin/checkov --directory . --framework terraform kubernetes dockerfile github_actions \
+	  --skip-path '$(VENV)' --skip-path '$(TOOLS)' --skip-path terraform/azure/alerts.tf --skip-download --compact --quiet \
+	  | tee >(cat >&2) | { ! grep --quiet 'Parsing errors: [1-9]'; }
 
 # Not a part of `make test`: it needs the vulnerability database of PyPI.
 .PHONY: audit

@@ -1,6 +1,6 @@
 # The rules of observability/rules for the managed Prometheus, which has no PrometheusRule: the same files, read here.
 # It has no inhibition either: during a page, the tickets of its causes arrive as well.
-# checkov cannot parse an argument named `for` and skips this file. It has no check of rule groups.
+# checkov cannot parse an argument named `for`, so the Makefile excludes this file. Keep other resources out of it.
 
 locals {
   rules_folder = "${path.module}/../../observability/rules"
