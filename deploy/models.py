@@ -23,6 +23,8 @@ from deploy.state import digest, digest_files
 WEIGHTS = "model-server/weights"
 TRAINING_NAMESPACE = "thale-training"
 """Namespace of the identity that may write models (terraform/azure/identities.tf)."""
+MEMORY_LIMIT = "6Gi"
+"""A model server with one worker, as in a predictor (kubernetes/base), and the registering process."""
 
 _SCRIPT = """\
 set -eu
@@ -143,7 +145,7 @@ def _registration_job(
         "image": image.reference,
         "command": ["sh", "-c", _SCRIPT, store],
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "TMPDIR", "value": "/tmp"}],  # noqa: S108
-        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": MEMORY_LIMIT}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.models import MEMORY_LIMIT
 from thale_models.handlers.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,8 @@ JAVA_OTHER_MIB = 160
 send 63 MB and receive 104 MB, is within the sum of the bounds and this estimate."""
 WORKER_MIB = 450
 """A worker with a loaded model, which has imported torch to convert it: 432 MiB measured."""
+REGISTRATION_MIB = 600
+"""`thale release register` with the golden plates: 428 MiB measured with plate-landmarks 1.0.0."""
 PROBE_MIB = 64
 """Estimate of the readiness probe, a Python process that imports no array library."""
 
@@ -26,15 +29,25 @@ def java_option_mib(pattern: str) -> int:
     return int(found[1]) * MIB_PER_UNIT[found[2]]
 
 
+def model_server_mib() -> int:
+    """Return the maximum memory of a model server with one worker."""
+    bounds = ("-Xmx", "-XX:MaxDirectMemorySize=", "-XX:MaxMetaspaceSize=", "-XX:ReservedCodeCacheSize=")
+    java_mib = sum(java_option_mib(re.escape(bound)) for bound in bounds) + JAVA_OTHER_MIB
+    return java_mib + WORKER_MIB + WorkerSettings().memory_growth_mib
+
+
 @pytest.mark.parametrize("manifest", ["model-server.yaml", "plate-seg.yaml", "plate-landmarks.yaml"])
 def test_predictor_memory_holds_its_processes(manifest: str) -> None:
     text = (ROOT / "kubernetes" / "base" / manifest).read_text()
     found = re.search(r"limits: \{.*memory: (\d+)Gi", text)
     assert found is not None
-    bounds = ("-Xmx", "-XX:MaxDirectMemorySize=", "-XX:MaxMetaspaceSize=", "-XX:ReservedCodeCacheSize=")
-    java_mib = sum(java_option_mib(re.escape(bound)) for bound in bounds) + JAVA_OTHER_MIB
-    worker_mib = WORKER_MIB + WorkerSettings().memory_growth_mib
-    assert java_mib + worker_mib + PROBE_MIB <= int(found[1]) * 1024
+    assert model_server_mib() + PROBE_MIB <= int(found[1]) * 1024
+
+
+def test_registration_memory_holds_its_processes() -> None:
+    """The Job runs a model server as well, without a probe."""
+    limit_mib = int(MEMORY_LIMIT.removesuffix("Gi")) * 1024
+    assert model_server_mib() + REGISTRATION_MIB <= limit_mib
 
 
 def test_worker_limit_is_not_overridden_in_the_cluster() -> None:
