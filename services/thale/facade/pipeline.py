@@ -6,7 +6,7 @@ Both APIs use it. They differ only in how they parse a request and send a respon
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from thale.facade.inference import output_metrics
 from thale.facade.inference.concurrency import run_concurrently
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.plate_requests import predict_plates
-from thale.facade.inference.shadow import ShadowMirror, ShadowRequest
+from thale.facade.inference.shadow import ShadowMirror, ShadowRequest, build_shadow_requests
 from thale.facade.postprocess import tasks
 from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
 from thale.facade.postprocess.worker_pool import WorkerPool
@@ -97,19 +97,10 @@ class Pipeline:
                     tasks.render_phenotype, responses, requests, options.deadline, phenotype_task
                 )
         options.stats.versions = {response.route.name: response.route.version for response in responses}
-        segmentation_response, landmarks_response = responses[:2]
         if rendered.statistics is None:
             return PipelineResult(rendered)
-        output_metrics.record_output(rendered.statistics, segmentation_response.route, landmarks_response.route)
-        pairs = ((segmentation_response, landmarks_response), (landmarks_response, segmentation_response))
-        shadow_task = replace(phenotype_task, image=b"")
-        span = tracing.current_span_context()
-        shadow_requests = [
-            ShadowRequest(shadow, request, stable, other_task, shadow_task, rendered.statistics, span)
-            for stable, other_task in pairs
-            if (shadow := stable.route.shadow) is not None
-        ]
-        return PipelineResult(rendered, shadow_requests)
+        output_metrics.record_output(rendered.statistics, *(response.route for response in responses[:2]))
+        return PipelineResult(rendered, build_shadow_requests(rendered, responses, requests, phenotype_task))
 
     async def segment(self, image: Upload, options: RequestOptions) -> PipelineResult:
         """Segment the organs of an image: areas, probability maps or a class map, by the media type."""

@@ -1,6 +1,9 @@
 """Model requests for several plates of one image, and the response that they give."""
 
 import asyncio
+import hashlib
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from tests.support.sample_phenotypes import PLATE, image_metadata
 from thale.errors import DoubtfulImageError
 from thale.facade.deadline import Deadline
 from thale.facade.inference.plate_requests import predict_plates
+from thale.facade.inference.shadow import build_shadow_requests
 from thale.facade.postprocess.types import JSON, PhenotypeTask
 from thale.facade.postprocess.worker import render_phenotype
 from thale.facade.upstream.model_client import PredictRequest
@@ -54,11 +58,14 @@ class PlateModels:
         return ModelResponse(route, data, 0.1, request.width, request.height)
 
 
+def make_task(**options: Any) -> PhenotypeTask:
+    image = image_metadata(width=800)
+    return PhenotypeTask(image, "sha256:c", "1.0", "2026-11-21", None, JSON, True, b"", None, 0.0, **options)
+
+
 def measure(models: PlateModels, **options: Any) -> tuple[Phenotype, list[PredictRequest]]:
     responses, requests = asyncio.run(predict_plates(models, [SEGMENTATION, LANDMARKS], REQUEST, Deadline.after(10)))
-    image = image_metadata(width=800)
-    task = PhenotypeTask(image, "sha256:c", "1.0", "2026-11-21", None, JSON, True, b"", None, 0.0, **options)
-    return Phenotype.model_validate_json(render_phenotype(responses, task).body), requests
+    return Phenotype.model_validate_json(render_phenotype(responses, make_task(**options)).body), requests
 
 
 def test_one_plate_needs_one_request_for_each_model() -> None:
@@ -108,3 +115,21 @@ def test_strict_accepts_an_image_without_doubts() -> None:
 
 def test_phenotype_states_the_turn_of_its_image() -> None:
     assert measure(PlateModels(1), rotate=180)[0].rotate == 180
+
+
+def test_shadows_measure_a_random_plate_of_each_image() -> None:
+    """The first plate alone would hide a version that fails on the right half of an image."""
+    routes = [replace(route, shadow=replace(route, version="1.1.0")) for route in (SEGMENTATION, LANDMARKS)]
+    responses, requests = asyncio.run(predict_plates(PlateModels(2), routes, REQUEST, Deadline.after(10)))
+    plates = []
+    for number in range(64):
+        image = hashlib.sha256(bytes([number])).hexdigest()
+        task = make_task()
+        task = replace(task, metadata=task.metadata.model_copy(update={"sha256": f"sha256:{image}"}))
+        shadow_requests = build_shadow_requests(render_phenotype(responses, task), responses, requests, task)
+        assert [each.shadow.name for each in shadow_requests] == ["plate-seg", "plate-landmarks"]
+        assert {each.request.plate_number for each in shadow_requests} == {shadow_requests[0].request.plate_number}
+        scales = {json.loads(each.other_task.data)["calibration"]["scale"]["mm_per_px"] for each in shadow_requests[:1]}
+        plates.append((shadow_requests[0].request.plate_number, *scales))
+    assert {*plates} == {(None, 0.061), (2, 0.062)}
+    assert 20 <= sum(number == 2 for number, _ in plates) <= 44

@@ -9,9 +9,9 @@ shadow requests.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 
@@ -21,7 +21,7 @@ from thale.facade.inference import output_metrics
 from thale.facade.inference.fallback import classify_error
 from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.postprocess import tasks
-from thale.facade.postprocess.types import PhenotypeTask, ShadowPair
+from thale.facade.postprocess.types import PhenotypeTask, RenderedResponse, ShadowPair
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.settings import FacadeSettings
 from thale.facade.upstream.model_client import ModelClient, PredictRequest
@@ -51,6 +51,32 @@ class ShadowRequest:
     def size_bytes(self) -> int:
         """Size in memory."""
         return len(self.request.image) + len(self.stable.data) + len(self.other_task.data)
+
+
+def build_shadow_requests(
+    rendered: RenderedResponse,
+    responses: Sequence[ModelResponse],
+    requests: Sequence[PredictRequest],
+    task: PhenotypeTask,
+) -> list[ShadowRequest]:
+    """Return a request for the shadow of each model, for the sampled plate of a phenotype.
+
+    Args:
+        rendered: The client's response.
+        responses: Responses of the segmentation model and of the landmark model, for one plate after the other.
+        requests: The request of each response.
+        task: Inputs of the client's phenotype.
+    """
+    if rendered.statistics is None:
+        return []
+    first = 2 * rendered.sampled_plate
+    segmentation, landmarks = responses[first : first + 2]
+    shadow_task, span = replace(task, image=b""), tracing.current_span_context()
+    return [
+        ShadowRequest(shadow, requests[first], stable, other_task, shadow_task, rendered.statistics, span)
+        for stable, other_task in ((segmentation, landmarks), (landmarks, segmentation))
+        if (shadow := stable.route.shadow) is not None
+    ]
 
 
 class ShadowMirror:

@@ -46,7 +46,9 @@ class RenderedResponse:
     body: bytes
     media_type: str
     statistics: PlateStatistics | None = None
-    """Statistics of a phenotype; None if no plants were measured."""
+    """Statistics of the sampled plate of a phenotype; None for other responses."""
+    sampled_plate: int = 0
+    """Index of the plate that the statistics are of, and that shadows measure."""
 
 
 @dataclass(frozen=True)
