@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 import thale
+from tests.support import sample_phenotypes
 from tests.support.local_platform import PlatformProcess
 from thale import errors
+from thale.batch.results import read_result
 from thale.schemas import Problem
 
 
@@ -143,6 +145,19 @@ def scripted() -> Iterator[tuple[type[ScriptedHandler], str]]:
 def problem_json(kind: str, status: int) -> bytes:
     document = Problem(type=f"/problems/{kind}", title="x", status=status, detail="the detail", request_id="r1")
     return document.model_dump_json().encode()
+
+
+def test_client_ignores_unknown_fields_of_a_newer_server(
+    scripted: tuple[type[ScriptedHandler], str], plate: Path, tmp_path: Path
+) -> None:
+    document = sample_phenotypes.phenotype(sample_phenotypes.seedling()).model_dump_json()
+    newer = json.loads(document, object_hook=lambda fields: {**fields, "added_in_a_later_version": {"a": [1]}})
+    handler, url = scripted
+    handler.responses += [(200, {}, json.dumps(newer).encode())]
+    with thale.Client(url) as client:
+        assert client.phenotype(plate).model_dump_json() == document
+    (tmp_path / "plate.json").write_text(json.dumps(newer))
+    assert read_result(tmp_path, "plate").model_dump_json() == document
 
 
 def test_client_retries_overloaded_server_with_whole_body(

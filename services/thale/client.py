@@ -204,7 +204,7 @@ class Client:
         """
         data = self._request("GET", "/v1/models", "application/json").data
         try:
-            return _MODELS_ADAPTER.validate_json(data)
+            return _MODELS_ADAPTER.validate_json(data, extra="ignore")
         except ValidationError as error:
             raise UnexpectedResponseError(f"the model list of {self.url} is invalid: {error}") from error
 
@@ -268,7 +268,7 @@ def _open_body(image: Image) -> Iterator[tuple[bytes | IO[bytes], int]]:
 
 def _parse_response(response_type: type[_Response], data: bytes) -> _Response:
     try:
-        return response_type.model_validate_json(data)
+        return response_type.model_validate_json(data, extra="ignore")  # a newer server may send more fields
     except ValidationError as error:
         raise UnexpectedResponseError(f"the server's {response_type.__name__} is invalid: {error}") from error
 

@@ -20,6 +20,9 @@ class AsgiClient:
     def get(self, url: str, headers: Headers | None = None) -> httpx.Response:
         return self._request("GET", url, None, headers)
 
+    def head(self, url: str, headers: Headers | None = None) -> httpx.Response:
+        return self._request("HEAD", url, None, headers)
+
     def options(self, url: str, headers: Headers | None = None) -> httpx.Response:
         return self._request("OPTIONS", url, None, headers)
 

@@ -131,6 +131,13 @@ def test_tables_prefix_formula_texts_with_apostrophe(start: str) -> None:
         assert rows(text)[0]["image"] == f"'{name}"
 
 
+@pytest.mark.parametrize("name", ["+NaCl_1.jpg", "-P 2.png", "=3.tif", "@col-0.png"])
+def test_tables_keep_harmless_names_unchanged(name: str) -> None:
+    """Joins by file name need the name of the file, also if a spreadsheet shows an error for it."""
+    found = phenotype(seedling(), image=image_metadata(name))
+    assert {row["image"] for text in (table.wide_csv([found]), table.long_csv([found])) for row in rows(text)} == {name}
+
+
 def test_wide_csv_does_not_prefix_negative_numbers() -> None:
     leaning = seedling().model_copy(
         update={"roots": (seedling().roots[0].model_copy(update={"points": ((100, 50), (0, 150))}),)}

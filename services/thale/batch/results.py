@@ -62,14 +62,14 @@ def remove_result(folder: Path, name: str) -> None:
 
 
 def read_result(folder: Path, name: str) -> Phenotype:
-    """Read NAME.json.
+    """Read NAME.json. Fields that only a newer version of thale knows are ignored.
 
     Raises:
         ParameterError: If the file is missing or damaged.
     """
     path = _path(folder, name, ".json")
     try:
-        return Phenotype.model_validate_json(path.read_bytes())
+        return Phenotype.model_validate_json(path.read_bytes(), extra="ignore")
     except (FileNotFoundError, ValidationError) as error:
         raise ParameterError(f"{path} is missing or damaged: delete it and run `thale analyze` again") from error
 

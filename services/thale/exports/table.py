@@ -9,8 +9,9 @@ scale; a plate without plants has one row in the wide table. `plant` is unique i
 Scales are never mixed in one column. The name of a wide column includes the unit (primary_root_length_mm), so that
 images without a scale have separate columns (primary_root_length_px). Each row has `scale_source` and `mm_per_px`.
 
-A text that starts with = + - @ or a tab could run as a formula in a spreadsheet (OWASP, CSV injection). It gets an
-apostrophe as prefix, which spreadsheets hide.
+A text that starts with = + - @ or a tab and contains one of ( | ! could run as a formula in a spreadsheet (OWASP, CSV
+injection). It gets an apostrophe as prefix. Without these characters, a formula calls no function and starts no
+program. A name such as +NaCl_1.jpg is therefore the same in each output, and tables can be joined by it.
 """
 
 import csv
@@ -69,6 +70,8 @@ TRAIT_SUFFIXES = ("", "_low", "_high", "_quality")
 
 _ORDER = {name: index for index, name in enumerate(TRAITS)}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_CALLS = frozenset("(|!")
+"""Characters without which a formula calls no function, no program (DDE) and no other sheet."""
 
 Cell = str | float | int | None
 
@@ -180,5 +183,6 @@ def _format_cell(value: Cell) -> str | int:
         return f"{value:.7g}"
     if isinstance(value, str):
         text = replace_unprintable(value)
-        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+        is_formula = text.startswith(_FORMULA_STARTS) and not _CALLS.isdisjoint(text)
+        return f"'{text}" if is_formula else text
     return value

@@ -15,6 +15,7 @@ from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission.controller import AdmissionController
 from thale.facade.api import cors, health_routes, problems, v1, v1_series, v2
+from thale.facade.api.head_requests import HeadRequestMiddleware
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.authentication_sources import open_authenticator
 from thale.facade.inference.fallback import FallbackClient
@@ -55,6 +56,8 @@ def create_app(settings: FacadeSettings) -> FastAPI:
         lifespan=_lifespan,
         docs_url=None,  # the page loads scripts from the internet, which may be unreachable from a lab machine
         redoc_url=None,
+        # A redirect names the scheme of this process: behind a TLS gateway, the client would send its image in clear.
+        redirect_slashes=False,
         # FastAPI's spans contain the whole query, including an image's name. RequestContextMiddleware records spans.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -66,6 +69,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     app.add_exception_handler(ThaleError, problems.handle_thale_error)
     app.add_exception_handler(HTTPException, problems.handle_http_error)
     app.add_exception_handler(RequestValidationError, problems.handle_validation_error)
+    app.add_middleware(HeadRequestMiddleware)
     app.add_middleware(RequestContextMiddleware)
     cors.add_cors(app, settings.cors_origins)
     return app

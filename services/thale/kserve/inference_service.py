@@ -152,7 +152,7 @@ def resource_from_release(
     template = _predictor_template(live)
     uris = {**storage_uris(live), **uris}
     entries = []
-    others = sorted({*release.versions, *extra_versions} - {release.stable})
+    others = sorted({*release.versions, *extra_versions} - {release.stable}, key=version_numbers)
     if others:
         _check_canary_can_have_replicas(name, template)
     for version in others:

@@ -2,7 +2,8 @@
 
 A segmentation prediction is a NumPy `.npz` without pickles. Its arrays are `probabilities` (uint8, classes x height x
 width, 255 is certain, without background), `ridge` (int8, height x width, see `thale.imaging.ridge_filter`) and `meta`
-(JSON). A landmark prediction is JSON. Any client that reads NumPy or JSON can read them (ADR 0004).
+(JSON). A landmark prediction is JSON. Any client that reads NumPy or JSON can read them (ADR 0004). Readers ignore
+fields that they do not know, so that a newer model server can serve an older facade.
 """
 
 import io
@@ -105,7 +106,7 @@ class SegmentationPrediction:
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                meta = SegmentationMeta.model_validate_json(_read_array(archive, "meta").tobytes())
+                meta = SegmentationMeta.model_validate_json(_read_array(archive, "meta").tobytes(), extra="ignore")
                 probabilities = _read_array(archive, "probabilities")
                 ridge = _read_array(archive, "ridge") if "ridge.npy" in archive.namelist() else None
         except _DECODE_ERRORS as error:
@@ -147,6 +148,6 @@ def parse_landmarks(data: bytes) -> LandmarkPrediction:
         ModelFailedError: If the bytes are not a landmark prediction.
     """
     try:
-        return LandmarkPrediction.model_validate(json.loads(data))
+        return LandmarkPrediction.model_validate(json.loads(data), extra="ignore")
     except (ValueError, RecursionError) as error:
         raise ModelFailedError(f"the model's response is not a landmark prediction: {error}") from error

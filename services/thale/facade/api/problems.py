@@ -171,7 +171,10 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
     """Return the response to an error of the framework, such as an unknown path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101
     status = HTTPStatus(error.status_code)
-    detail = f"{status.description or status.phrase}: {request.method} {request.url.path}"
+    path = request.url.path
+    detail = f"{status.description or status.phrase}: {request.method} {path}"
+    if status is HTTPStatus.NOT_FOUND and path.endswith("/"):
+        detail = f"{detail}: no path ends with a slash, send the request to {path.rstrip('/') or '/'}"
     problem = Problem(type="about:blank", title=status.phrase, status=status, detail=detail)
     return problem_response(request, problem, dict(error.headers or {}))
 

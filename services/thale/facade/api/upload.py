@@ -20,6 +20,7 @@ from thale.errors import (
 )
 from thale.facade.admission.controller import AdmissionController
 from thale.facade.admission.uploads import BodyReservation
+from thale.facade.api.file_names import upload_name
 from thale.facade.request.options import Upload
 from thale.facade.settings import FacadeSettings
 from thale.imaging.image_io import SNIFF_BYTES, sniff
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _FIELD = "image"
 MAX_FRAMING_BYTES = 64 * 2**10
 """Maximum size of a multipart body without the image."""
-_MAX_NAME_LENGTH = 255
 _MAX_LENGTH_DIGITS = 15
 _GENERIC_MEDIA_TYPES = frozenset(
     {"application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
@@ -97,13 +97,6 @@ async def stream_body(request: Request, settings: FacadeSettings, max_bytes: int
         if body.received_bytes > max_bytes:
             raise _too_large_error(max_bytes)
         yield chunk
-
-
-def sanitize_filename(name: str) -> str | None:
-    """Return the printable base name, up to 255 characters, or None if nothing is left."""
-    basename = name.replace("\\", "/").rsplit("/", 1)[-1]
-    printable = "".join(character for character in basename if character.isprintable()).strip()
-    return printable[:_MAX_NAME_LENGTH] or None
 
 
 def _too_large_error(max_bytes: int) -> ImageTooLargeError:
@@ -208,7 +201,7 @@ class _MultipartForm:
         if self._image is not None:
             raise ParameterError(f"there are several fields `{_FIELD}`: send one image per request")
         self._image = _ImageBytes(self._max_bytes)
-        self._file_name = sanitize_filename(options.get(b"filename", b"").decode(errors="replace"))
+        self._file_name = upload_name(self._disposition, options)
 
     def _add(self, data: bytes, start: int, end: int) -> None:
         assert self._image is not None  # noqa: S101 (the parser reports data only after headers)

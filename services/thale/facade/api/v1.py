@@ -12,9 +12,10 @@ from thale.facade.api import content_negotiation
 from thale.facade.api.authentication import PREDICT, READ
 from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import HealthDependency, PipelineDependency, cancel_on_disconnect, request_deadline
+from thale.facade.api.file_names import sanitize_filename
 from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.problems import PROBLEM_RESPONSES
-from thale.facade.api.upload import MAX_FRAMING_BYTES, admit_upload, read_upload, sanitize_filename
+from thale.facade.api.upload import MAX_FRAMING_BYTES, admit_upload, read_upload
 from thale.facade.pipeline import Pipeline, PipelineResult
 from thale.facade.postprocess.types import JSON, PHENOTYPE_TYPES, SEGMENT_TYPES
 from thale.facade.request.options import RequestOptions, Upload

@@ -35,7 +35,7 @@ from thale.facade.settings import FacadeSettings
 from thale.facade.upstream import routing
 from thale.facade.upstream.routing import VersionPin
 from thale.imaging.scale_limits import validate_region, validate_scale
-from thale.schemas import Release
+from thale.schemas import Release, version_numbers
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"], route_class=LimitedRoute)
 
@@ -77,7 +77,7 @@ async def metadata(pipeline: PipelineDependency, name: str, version: str | None 
     model, _ = _resolve_version(pipeline, name, version)
     return {
         "name": name,
-        "versions": sorted(model.versions),
+        "versions": sorted(model.versions, key=version_numbers),
         "platform": f"thale_{model.task}",
         "inputs": v2_tensors.INPUTS,
         "outputs": v2_tensors.OUTPUTS[model.task],
@@ -163,5 +163,5 @@ def _resolve_version(pipeline: Pipeline, name: str, version: str | None) -> tupl
     model = routing.get_release(pipeline.release_state(), name)
     resolved_version = version or model.stable
     if resolved_version not in model.versions:
-        raise UnknownVersionError(name, resolved_version, sorted(model.versions))
+        raise UnknownVersionError(name, resolved_version, sorted(model.versions, key=version_numbers))
     return model, resolved_version

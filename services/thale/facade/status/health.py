@@ -15,7 +15,7 @@ from thale.facade.status.request_path_probe import RequestPathProbe
 from thale.facade.upstream.model_client import ModelClient
 from thale.facade.upstream.release_source import ReleaseSource
 from thale.facade.upstream.routing import Route
-from thale.schemas import ModelCard, ModelInfo, ModelVersion, Release, ReleaseState
+from thale.schemas import ModelCard, ModelInfo, ModelVersion, Release, ReleaseState, version_numbers
 from thale.telemetry import metrics
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def model_infos(release_state: ReleaseState, readiness: Readiness) -> list[Model
 
 
 def model_info(name: str, model: Release, readiness: Readiness) -> ModelInfo:
-    """Return one model with its versions."""
+    """Return one model with its versions in ascending order."""
     traffic_percents = {model.stable: 100.0 - model.weight_percent, model.canary: model.weight_percent}
 
     def version_info(version: str, digest: str, card: ModelCard) -> ModelVersion:
@@ -158,5 +158,8 @@ def model_info(name: str, model: Release, readiness: Readiness) -> ModelInfo:
             card=card,
         )
 
-    versions = (version_info(version, manifest.digest, manifest.card) for version, manifest in model.versions.items())
+    versions = (
+        version_info(version, model.versions[version].digest, model.versions[version].card)
+        for version in sorted(model.versions, key=version_numbers)
+    )
     return ModelInfo(name=name, task=model.task, versions=tuple(versions))

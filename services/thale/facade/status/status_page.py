@@ -16,7 +16,7 @@ from thale._version import __version__
 from thale.facade.settings import FacadeSettings
 from thale.facade.status.self_monitor import POLL_INTERVAL_S, SelfMonitor
 from thale.facade.status.window_stats import WindowStats
-from thale.schemas import Release
+from thale.schemas import Release, version_numbers
 from thale.telemetry import labels
 from thale.telemetry.metrics_server import Page
 
@@ -93,7 +93,7 @@ class StatusPage:
         return _table(headings, rows, text_columns={0, 1, 5})
 
     def _versions(self, name: str, model: Release, plates: Mapping[tuple[str, str], float]) -> Iterator[list[str]]:
-        for version in sorted(model.versions, key=lambda version: (version != model.stable, version)):
+        for version in sorted(model.versions, key=lambda version: (version != model.stable, version_numbers(version))):
             workers = self._monitor.readiness.workers.get((name, version))
             traffic_percent, role = _role(model, version)
             workers_text = _UNKNOWN if workers is None else str(workers)

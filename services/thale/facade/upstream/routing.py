@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from thale.errors import ModelUnavailableError, ParameterError, UnknownModelError, UnknownVersionError, WrongTaskError
-from thale.schemas import VERSION_PATTERN, Release, ReleaseState, Task, VersionManifest
+from thale.schemas import VERSION_PATTERN, Release, ReleaseState, Task, VersionManifest, version_numbers
 
 Role = Literal["stable", "canary", "pinned", "shadow"]
 """Reason for the selection of a version: the default, a rollout, the client's version pin, or shadow traffic."""
@@ -157,7 +157,7 @@ def pinned_route(release_state: ReleaseState, pin: VersionPin, task: Task) -> Ro
         raise WrongTaskError(f"{pin.name} is a model for {model.task}, but the request is for {task}")
     version = pin.version or model.stable
     if version not in model.versions:
-        raise UnknownVersionError(pin.name, version, sorted(model.versions))
+        raise UnknownVersionError(pin.name, version, sorted(model.versions, key=version_numbers))
     return Route.from_manifest(model.versions[version], "pinned")
 
 
