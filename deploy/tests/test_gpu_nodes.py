@@ -51,6 +51,7 @@ def test_cpu_predictors_need_no_gpu_nodes(root: Path) -> None:
     assert missing_gpu_nodes(make_context(root, Environment.PROD)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "components", "needed", "present"),
     [

@@ -23,6 +23,7 @@ from thale_models.golden import write_golden_predictions
 WEIGHT_FOLDERS = Path(__file__).parents[1] / "weights"
 
 
+@pytest.mark.slow
 def test_write_archive_is_reproducible(segmenter: TinyModel, tmp_path: Path) -> None:
     first = write_archive(segmenter.weights, segmenter.card, tmp_path / "a")
     later = shutil.copy(segmenter.weights, tmp_path / "renamed.bin")
@@ -114,6 +115,7 @@ def test_write_archive_rejects_a_card_that_cannot_be_served(
         write_archive(model.weights, model.card, tmp_path)
 
 
+@pytest.mark.slow
 def test_archive_modules_do_not_import_torch() -> None:
     script = (
         "import sys, thale_models.archive, thale.release.registry.archive_validation; sys.exit('torch' in sys.modules)"

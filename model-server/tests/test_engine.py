@@ -88,6 +88,7 @@ def test_load_engine_rejects_missing_weights(tmp_path: Path) -> None:
         load_engine(card, model.weights)
 
 
+@pytest.mark.slow
 def test_cached_graph_equals_the_conversion_and_is_repaired(
     segmenter: TinyModel, segment_engine: Engine, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_cached_graph_equals_the_conversion_and_is_repaired(
     np.testing.assert_array_equal(load_engine(segmenter.card, segmenter.weights, cache=cache)(batch), expected)
 
 
+@pytest.mark.slow
 def test_models_do_not_share_a_cached_graph(segmenter: TinyModel, segment_engine: Engine, tmp_path: Path) -> None:
     batch = random_batch(32, 32)
     other = write_tiny_model(tmp_path, seed=1)

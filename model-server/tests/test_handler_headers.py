@@ -62,6 +62,7 @@ def test_handler_turns_the_image_clockwise(rotate: str, corner: tuple[int, int])
     assert image_HW3[min(corner[0], height - 1) if rotate != "270" else height - 1, min(corner[1], width - 1)][0] == 250
 
 
+@pytest.mark.slow
 def test_handler_processes_the_requested_plate() -> None:
     image = blank(1070, 560)
     draw_dish(image, 30, 40, 470)

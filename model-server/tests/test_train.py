@@ -87,6 +87,7 @@ def test_train_writes_trained_weights_with_their_card(
     assert [row.split(",")[0] for row in log[1:]] == ["20", "40", "60", "80"]
 
 
+@pytest.mark.slow
 def test_train_is_reproducible_by_seed(folder: Path, tmp_path: Path) -> None:
     for out, seed in (("first", 1), ("second", 1), ("other", 2)):
         train_briefly(folder, tmp_path / out, seed=seed)
@@ -124,6 +125,7 @@ def flatten(state: Any, prefix: str = "") -> dict[str, Any]:
     return {path: leaf for key, item in items for path, leaf in flatten(item, f"{prefix}/{key}").items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [SMOKE, RECIPES["smoke-landmarks"]], ids=lambda recipe: recipe.name)
 def test_train_resumes_to_the_same_bits(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
@@ -252,6 +254,7 @@ def test_train_command_lists_all_data_problems(
     assert "'gone.png' does not exist" in stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("keep", "step"), [("best", 4), ("last", 8)])
 def test_train_keeps_the_weights_that_the_recipe_names(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: Literal["best", "last"], step: int

@@ -50,6 +50,7 @@ def test_promtool_accepts_rules_and_laptop_configuration() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", TESTS, ids=[file.stem for file in TESTS])
 def test_promtool_rule_tests_pass(file: Path) -> None:
     result = run_promtool("test", "rules", file)

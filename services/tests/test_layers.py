@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grimp
+import pytest
 
 import thale
 
@@ -32,10 +33,12 @@ def import_facade() -> Mapping[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_facade_imports_neither_torch_nor_upper_layers() -> None:
     assert import_facade()["heavy"] == []
 
 
+@pytest.mark.slow
 def test_facade_import_reads_no_settings_and_starts_nothing() -> None:
     assert (import_facade()["threads"], import_facade()["processes"]) == (1, 0)
 

@@ -31,6 +31,7 @@ def find_pickle_loads(source: str) -> Iterator[str]:
             yield f"{name} in line {node.lineno}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["services/thale", "model-server/thale_models", "deploy", "tools", "observability"])
 def test_product_loads_no_pickle(folder: str) -> None:
     sources = [path for path in (ROOT / folder).rglob("*.py") if "tests" not in path.parts]

@@ -109,6 +109,7 @@ def test_planned_ci_condition_decides_alike(terraform: Callable[..., Any], works
             assert is_allowed(after["condition"], request) is allowed, request
 
 
+@pytest.mark.slow
 def test_ci_may_assign_exactly_the_roles_of_azure() -> None:
     listed = read_module("bootstrap").local_values
     grants = [grant for folder in ("azure", "modules/region") for grant in role_grants(read_module(folder))]

@@ -51,6 +51,7 @@ def test_each_overlay_has_an_environment() -> None:
     assert {environment_name(name) for name in OVERLAYS} == {*ENVIRONMENTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_each_api_group_of_an_overlay_is_provided(name: str) -> None:
     groups = {found["apiVersion"].partition("/")[0] for found in overlay(name)} - OF_KUBERNETES
@@ -116,6 +117,7 @@ def test_local_manifests_build_in_their_namespace(addon: Addon) -> None:
     assert {found["metadata"].get("namespace", addon.namespace) for found in manifests} == {addon.namespace}
 
 
+@pytest.mark.slow
 def test_gateway_class_exists_without_external_address() -> None:
     folder = get_addon("gateway-class").folder
     assert folder is not None

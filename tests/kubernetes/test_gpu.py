@@ -42,6 +42,7 @@ def external_metric(predictor: Manifest) -> Manifest:
     return external
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OVERLAYS)
 @pytest.mark.parametrize("components", [("gpu",), BOTH], ids=["gpu", "both"])
 def test_components_give_valid_objects(name: str, components: tuple[str, ...], tmp_path: Path) -> None:
@@ -118,6 +119,7 @@ def test_scale_to_zero_passes_the_rules_of_kserve(manifests: list[Manifest]) -> 
         assert external["target"] == {"type": "Value", "value": "4"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_scale_to_zero_queries_the_prometheus_of_the_facts(name: str, tmp_path: Path) -> None:
     manifests = build_with_components(tmp_path, name, "scale-to-zero")

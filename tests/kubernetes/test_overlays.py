@@ -134,6 +134,7 @@ def test_release_yaml_can_set_the_live_release(tmp_path: Path) -> None:
     assert release_from_resource(of_kind(manifests, "InferenceService")["plate-seg"]).stable == "1.1.0"
 
 
+@pytest.mark.slow
 def test_signing_keys_are_mounted_where_archives_are_checked(tmp_path: Path) -> None:
     facts = "  signing_public_keys: /etc/thale/signing-keys/a.pub:/etc/thale/signing-keys/b.pub\n"
     manifests = build_overlay_with(tmp_path, "aks-prod", "", "  - ../../components/signing-keys\n", facts)

@@ -33,12 +33,14 @@ def changed(kind: str, name: str, path: str, value: object) -> Manifest:
     return manifest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_overlay_matches_the_schemas(name: str) -> None:
     faults = {(each["kind"], each["metadata"]["name"]): schema_faults(each) for each in overlay(name)}
     assert not {key: found for key, found in faults.items() if found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("addon", LOCAL_ADDONS, ids=lambda addon: addon.name)
 def test_local_addon_matches_the_schemas(addon: Any) -> None:
     assert not [fault for manifest in build(addon.folder) for fault in schema_faults(manifest)]

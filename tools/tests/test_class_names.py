@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,6 +31,7 @@ def is_test(path: Path) -> bool:
     return path.stem.startswith("test_") or path.stem == "conftest"
 
 
+@pytest.mark.slow
 def test_programs_define_each_class_name_once() -> None:
     """Programs include the fakes in tests/support: a reader must not take one class for another."""
     classes = find_classes(path for path in tracked_files() if not is_test(path))
@@ -36,6 +39,7 @@ def test_programs_define_each_class_name_once() -> None:
     assert {name: files for name, files in classes.items() if len(files) > 1} == {}
 
 
+@pytest.mark.slow
 def test_tests_define_no_class_name_of_programs() -> None:
     programs = find_classes(path for path in tracked_files() if not is_test(path))
     tests = find_classes(path for path in tracked_files() if is_test(path))

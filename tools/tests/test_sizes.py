@@ -42,6 +42,7 @@ def test_modules_are_short() -> None:
     assert long == {}, "divide the module by topic"
 
 
+@pytest.mark.slow
 def test_functions_fit_on_a_screen() -> None:
     long = [
         f"{path.relative_to(ROOT)}: {function}"

@@ -21,6 +21,7 @@ def copy_installer(folder: Path, old: str, new: str) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -71,6 +71,7 @@ def test_fit_gives_no_coefficient_the_wrong_sign(fitted: tuple[ErrorModel, list[
     assert coefficients["other_flags"] >= 0 >= coefficients["tip_score"]
 
 
+@pytest.mark.slow
 def test_fit_is_deterministic() -> None:
     given = records(60)
     assert fit_error_model(given, WEIGHTS, "drawn") == fit_error_model(given, WEIGHTS, "drawn")
@@ -97,6 +98,7 @@ def test_fit_keeps_values_with_a_deciding_flag_uncertain() -> None:
     assert (score.wrong_ok, score.right_ok) == (0, 0)
 
 
+@pytest.mark.slow
 def test_score_held_out_grades_plates_by_fits_without_them() -> None:
     given = records()
     scores = score_held_out(given, WEIGHTS)

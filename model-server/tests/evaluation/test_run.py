@@ -54,6 +54,7 @@ def test_evaluate_scores_only_the_kinds_of_the_landmark_model(plates: Path, tmp_
     assert math.isnan(metrics["tip_f1_1mm"])
 
 
+@pytest.mark.slow
 def test_evaluate_plate_measures_the_duration_of_all_stages(plates: Path, tmp_path: Path) -> None:
     folders = [write_model(tmp_path / "seg"), write_model(tmp_path / "landmarks", "landmarks")]
     models = load_models(folders, "openvino")

@@ -50,6 +50,7 @@ def test_agreement_of_landmarks_has_distance_and_f1(plates: Path, tmp_path: Path
     assert all(max(values) == 0 for name, values in references.items() if "_px_" in name)
 
 
+@pytest.mark.slow
 def test_agreement_rejects_other_tasks_and_empty_splits(plates: Path, tmp_path: Path) -> None:
     segmentation_model, landmark_model = write_model(tmp_path / "masks"), write_model(tmp_path / "marks", "landmarks")
     with pytest.raises(ParameterError, match="two versions of one model"):

@@ -145,6 +145,7 @@ def test_predict_reads_the_second_time_from_the_cache(tmp_path: Path, monkeypatc
         assert np.array_equal(before.segmentation.probabilities_CHW, after.segmentation.probabilities_CHW)
 
 
+@pytest.mark.slow
 def test_predict_ignores_the_cache_of_another_image(tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     image.write_bytes(draw_plate(3, width=900, height=860, plants=1).encoded)
@@ -164,6 +165,7 @@ def test_flag_table_counts_right_and_wrong_values_by_flag() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_cache_folder_is_below_a_root_if_one_is_given(tmp_path: Path) -> None:
     for task in ("segmentation", "landmarks"):
         tiny = write_tiny_model(tmp_path / task, task)

@@ -124,6 +124,7 @@ def test_landmarks_to_coco_has_one_annotation_per_landmark() -> None:
     assert written == [(landmark.kind, round(landmark.x, 3), round(landmark.y, 3)) for landmark in plate.landmarks]
 
 
+@pytest.mark.slow
 def test_write_dataset_degrades_each_photograph(tmp_path: Path) -> None:
     overrides = {"width": 420, "height": 400}
     clean = read_rows(write_dataset(tmp_path / "clean", 4, 13, overrides=overrides))

@@ -37,6 +37,7 @@ def test_draw_plate_depends_on_the_seed() -> None:
     assert draw_plate(5, **TINY).encoded != draw_plate(6, **TINY).encoded
 
 
+@pytest.mark.slow
 def test_polylines_lie_on_organs(plates: list[SyntheticPlate]) -> None:
     for plate in plates:
         for plant in plate.plants:
@@ -44,6 +45,7 @@ def test_polylines_lie_on_organs(plates: list[SyntheticPlate]) -> None:
                 assert (classes_at(plate, np.array(root.points)) != 0).all()
 
 
+@pytest.mark.slow
 def test_most_root_points_are_visible(plates: list[SyntheticPlate]) -> None:
     classes_on_roots = [
         classes_at(plate, np.array(root.points)) for plate in plates for p in plate.plants for root in p.roots
@@ -112,6 +114,7 @@ def test_mask_has_exactly_four_classes(plates: list[SyntheticPlate]) -> None:
     assert mask_classes == {0, ROOT, SHOOT, SEED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plants", [0, 1, 8])
 def test_draw_plate_has_the_given_number_of_plants(plants: int) -> None:
     plate = draw_plate(3, plants=plants, **SMALL)

@@ -148,6 +148,7 @@ def test_record_under_another_id_is_ignored(vault: FakeKeyVault, store: ApiKeySt
         store.read().authenticate(key.text, NOW)
 
 
+@pytest.mark.slow
 def test_failing_vault_raises_a_secret_error(vault: FakeKeyVault, store: ApiKeyStore) -> None:
     create(store)
     vault.status = HTTPStatus.SERVICE_UNAVAILABLE

@@ -52,6 +52,7 @@ def erlang_c(servers: int, offered: float) -> float:
     return last / (sum(terms) + last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.5), (4, 0.7), (8, 0.85)])
 def test_mean_response_time_matches_m_m_c(servers: int, load: float) -> None:
     rng = np.random.default_rng(7)

@@ -49,6 +49,7 @@ def test_capacity_warns_about_benchmark_of_busy_machine(tmp_path: Path) -> None:
     assert "run `make knee` on an idle machine" in run_capacity(path, "--no-day")
 
 
+@pytest.mark.slow
 def test_capacity_prints_and_plots_simulated_day(benchmark_file: Path, tmp_path: Path) -> None:
     plot = tmp_path / "day.png"
     text = run_capacity(benchmark_file, "--plot", str(plot), rps="0.05")

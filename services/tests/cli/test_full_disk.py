@@ -8,6 +8,7 @@ import pytest
 from thale.host.interpreter import python_command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -30,6 +31,7 @@ def test_thale_reports_full_disk_of_output() -> None:
     check_full_disk(["thale", "--version"])
 
 
+@pytest.mark.slow
 def test_thale_models_reports_full_disk_of_archive(tmp_path: Path, weights: Path) -> None:
     (tmp_path / ".plate-seg-1.0.0.mar.part").symlink_to("/dev/full")
     model = str(weights / "plate-seg" / "1.0.0")

@@ -113,6 +113,7 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_step_is_printed_and_logged_with_author(local_release: LocalRelease, run: Run) -> None:
     outcome = run("step", "--why", "checked 40 plates [dark]", user="ben")
     assert outcome.status == 0, outcome.stderr
@@ -124,6 +125,7 @@ def test_step_is_printed_and_logged_with_author(local_release: LocalRelease, run
     assert [(entry["what"], entry["who"], entry["model"]) for entry in logged] == [("step", "ben", MODEL)]
 
 
+@pytest.mark.slow
 def test_abort_and_rollback_end_the_rollout(local_release: LocalRelease, run: Run) -> None:
     for arguments, what in ((("abort",), "abort"), (("rollback", MODEL), "roll back")):
         local_release.write_releases(transitions.start_canary(make_release(STABLE), make_version(CANARY), ANNA))

@@ -144,6 +144,7 @@ def test_wrong_path_on_the_volume_fails_with_the_reason(volume_cluster: VolumeCl
     assert volume_cluster.percents == {}
 
 
+@pytest.mark.slow
 def test_unused_predictor_is_shown_and_dropped(volume_cluster: VolumeCluster, run: Run) -> None:
     volume_cluster.harness.controller.behaviours["v1-1-0"] = "unschedulable"
     with start_process(volume_cluster) as process:
@@ -160,6 +161,7 @@ def test_unused_predictor_is_shown_and_dropped(volume_cluster: VolumeCluster, ru
     assert (status, "no unused version is loaded" in err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_canary_leaves_no_predictor(volume_cluster: VolumeCluster, number: signal.Signals) -> None:
     volume_cluster.harness.controller.behaviours["v1-1-0"] = "unschedulable"

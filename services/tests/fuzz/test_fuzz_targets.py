@@ -47,6 +47,7 @@ def test_target_accepts_its_seeds(target: str) -> None:
         TARGETS[target](seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
@@ -54,6 +55,7 @@ def test_target_raises_only_its_errors_for_mutations(target: str, data: st.DataO
     TARGETS[target](mutate(data.draw(st.sampled_from(SEEDS[target])), data.draw(_EDITS)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(data=st.binary(max_size=300))

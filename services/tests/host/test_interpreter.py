@@ -57,6 +57,7 @@ def uses(path: Path, names: set[str]) -> bool:
     return not names.isdisjoint(find_names(path))
 
 
+@pytest.mark.slow
 def test_programs_start_interpreters_with_python_command_only() -> None:
     files = program_files()
     assert len(files) > 200
@@ -64,6 +65,7 @@ def test_programs_start_interpreters_with_python_command_only() -> None:
     assert found == ALLOWED
 
 
+@pytest.mark.slow
 def test_process_pools_are_in_programs_that_exclude_folder() -> None:
     names = {"multiprocessing.get_context", "ProcessPoolExecutor", "multiprocessing.Pool", "multiprocessing.Process"}
     assert {str(path.relative_to(ROOT)) for path in program_files() if uses(path, names)} == POOLS
@@ -100,6 +102,7 @@ def test_pool_of_safe_interpreter_ignores_current_folder(tmp_path: Path, method:
     assert not was_executed(tmp_path / "hostile")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -119,6 +122,7 @@ def test_commands_ignore_modules_in_current_folder(tmp_path: Path, command: list
     assert not was_executed(tmp_path)
 
 
+@pytest.mark.slow
 def test_facade_ignores_modules_in_current_folder(tmp_path: Path) -> None:
     write_hostile_modules(tmp_path)
     command = [sys.executable, "-m", "thale.facade"]

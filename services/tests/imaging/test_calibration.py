@@ -47,6 +47,7 @@ def square(side: float = 1200, left: float = 100, top: float = 50) -> Plate:
     return Plate(corners=tuple(Point(x=x, y=y) for x, y in corners), tilt_deg=0, confidence=1)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("name", OUTERMOST_EDGES)
 def test_calibrate_finds_outer_edge_of_photographed_plate(name: str) -> None:
@@ -76,6 +77,7 @@ def test_calibrate_finds_synthetic_plates_within_2_percent() -> None:
     assert max(errors) < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tilt_deg", [-6.0, 6.0])
 def test_calibrate_flags_tilted_plate(tilt_deg: float) -> None:
     synthetic = draw_plate(1, style="backlit", width=1700, height=1450, tilt_deg=tilt_deg, px_per_mm=10.0)
@@ -114,6 +116,7 @@ def test_calibrate_finds_no_plate_in_plain_images(name: str) -> None:
     assert [code for code in codes(calibration) if code != "not_a_photograph"] == ["no_plate", "scale_unknown"]
 
 
+@pytest.mark.slow
 @needs_data
 def test_calibrate_finds_no_plate_in_photos_of_other_objects() -> None:
     others = [
@@ -126,6 +129,7 @@ def test_calibrate_finds_no_plate_in_photos_of_other_objects() -> None:
     assert detected == []
 
 
+@pytest.mark.slow
 @needs_data
 def test_calibrate_finds_no_plate_in_crop_of_plate() -> None:
     photo = photograph("J10_Photo_001")
@@ -145,6 +149,7 @@ def test_calibrate_rejects_or_flags_plate_without_one_rim(rim: str) -> None:
     assert calibration.plate is None or "plate_edge_weak" in codes(calibration)
 
 
+@pytest.mark.slow
 def test_calibrate_uses_given_scale_and_flags_conflict() -> None:
     synthetic = draw_plate(3, style="dark", width=1700, height=1450)
     consistent = calibrate(synthetic.image_HW3, mm_per_px=synthetic.mm_per_px)

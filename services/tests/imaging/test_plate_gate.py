@@ -20,6 +20,7 @@ def dish(seed: int = 1, left: int = 60, top: int = 50, corner_share: float = 0.1
     return image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_gate_accepts_a_dish_with_rounded_corners(seed: int) -> None:
     result = check_image(photograph(dish(seed, 30 + 20 * seed, 60 - 10 * seed), seed))

@@ -19,6 +19,7 @@ def scan(positions: list[tuple[int, int]], width: int, height: int) -> np.ndarra
     return photograph(image, len(positions))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("positions", "width", "height"),
     [
@@ -38,6 +39,7 @@ def test_find_plates_returns_all_in_reading_order(positions: list[tuple[int, int
         assert plate_side_px(plate) == pytest.approx(side, rel=0.02)
 
 
+@pytest.mark.slow
 def test_calibrate_measures_the_numbered_plate() -> None:
     image = scan([(30, 40), (545, 25)], 1070, 560)
     first, second = (calibrate(image, plate_number=number) for number in (1, 2))

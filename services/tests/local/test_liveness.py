@@ -75,6 +75,7 @@ def server_process(service: Service) -> psutil.Process:
     return psutil.Process(service.process_id).children()[0]
 
 
+@pytest.mark.slow
 def test_monitor_restarts_stopped_service(tmp_path: Path, port: int) -> None:
     with monitored(tmp_path, port, PROBE) as (service, notices):
         wait_for("a response", lambda: count_requests(service))
@@ -90,6 +91,7 @@ def test_monitor_restarts_stopped_service(tmp_path: Path, port: int) -> None:
         assert "exited with status 137" in notices[1]
 
 
+@pytest.mark.slow
 def test_monitor_does_not_kill_slow_service(tmp_path: Path, port: int) -> None:
     probe = replace(PROBE, timeout_s=30.0)
     with monitored(tmp_path, port, probe, delay_s=1.0) as (service, notices):
@@ -97,6 +99,7 @@ def test_monitor_does_not_kill_slow_service(tmp_path: Path, port: int) -> None:
         assert notices == []
 
 
+@pytest.mark.slow
 def test_monitor_does_not_kill_below_failure_threshold(tmp_path: Path, port: int) -> None:
     probe = replace(PROBE, failure_threshold=1000)
     with monitored(tmp_path, port, probe) as (service, notices):
@@ -110,6 +113,7 @@ def test_monitor_does_not_kill_below_failure_threshold(tmp_path: Path, port: int
         assert notices == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accepts_errors", "is_killed"), [(False, True), (True, False)])
 def test_monitor_counts_errors_unless_accepted(
     tmp_path: Path, port: int, accepts_errors: bool, is_killed: bool
@@ -121,6 +125,7 @@ def test_monitor_counts_errors_unless_accepted(
         assert bool(notices) == is_killed
 
 
+@pytest.mark.slow
 def test_monitor_waits_for_start_of_service(tmp_path: Path, port: int) -> None:
     with monitored(tmp_path, port, replace(PROBE, period_s=0.05), delay_s=0) as (service, notices):
         wait_for("the server", lambda: psutil.Process(service.process_id).children())

@@ -78,6 +78,7 @@ def test_guard_ends_group_and_removes_folder(end: Callable[["subprocess.Popen[by
         assert not temp_dir.exists()
 
 
+@pytest.mark.slow
 def test_guard_kills_process_that_ignores_sigterm() -> None:
     with start_guarded(IGNORES_SIGTERM) as process:
         members, temp_dir = read_processes(process)

@@ -58,6 +58,7 @@ def test_sync_archives_rebuilds_only_changed_models(tmp_path: Path, store: Path)
     assert archive_mtimes(store) != first
 
 
+@pytest.mark.slow
 def test_sync_archives_deletes_only_archives_it_built(tmp_path: Path, store: Path) -> None:
     add_model(tmp_path / "weights", "1.0.0")
     sync_archives(store, tmp_path / "weights")
@@ -76,6 +77,7 @@ def test_sync_archives_rejects_missing_and_incomplete_models(tmp_path: Path, sto
         sync_archives(store, tmp_path / "weights")
 
 
+@pytest.mark.slow
 def test_sync_archives_error_has_output_of_archiver(tmp_path: Path, store: Path) -> None:
     (add_model(tmp_path / "weights", "1.0.0") / "weights.safetensors").write_bytes(b"other weights")
     with pytest.raises(LocalPlatformError, match=r"(?s)cannot be archived.*SHA-256"):
@@ -158,6 +160,7 @@ def test_update_release_state_error_names_invalid_file(tmp_path: Path, store: Pa
         update_release_state(state_file, store)
 
 
+@pytest.mark.slow
 def test_verified_archives_requires_valid_signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data_dir = DataDir(tmp_path / "home")
     generate_key_pair(tmp_path / "keys", b"")

@@ -85,12 +85,14 @@ def test_other_service_account_has_no_credential(
         secrets_of(vault.url).expiries()
 
 
+@pytest.mark.slow
 def test_failing_vault_is_reported_with_its_status(vault: FakeKeyVault) -> None:
     vault.status = HTTPStatus.SERVICE_UNAVAILABLE
     with pytest.raises(SecretError, match="returned 503"):
         secrets_of(vault.url).expiries()
 
 
+@pytest.mark.slow
 def test_unreachable_vault_is_reported(vault: FakeKeyVault) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
@@ -81,6 +82,7 @@ def test_configure_leaves_other_packages_at_warning() -> None:
             logger.setLevel(level)
 
 
+@pytest.mark.slow
 def test_log_calls_use_exactly_the_listed_fields() -> None:
     plain: set[str] = set()
     audit: set[str] = set()
@@ -91,6 +93,7 @@ def test_log_calls_use_exactly_the_listed_fields() -> None:
     assert audit - plain - {"dice_root"} == set(logs.AUDIT_FIELDS)
 
 
+@pytest.mark.slow
 def test_log_messages_are_constant() -> None:
     for path in (path for source in SOURCES for path in sorted((REPO_ROOT / source).rglob("*.py"))):
         for call in log_calls(ast.parse(path.read_text())):

@@ -87,6 +87,7 @@ def test_exporter_stops_when_the_collector_is_unreachable() -> None:
     assert len(log) <= 1
 
 
+@pytest.mark.slow
 def test_exporter_queue_is_bounded_when_the_collector_hangs(collector: tuple[str, Collector]) -> None:
     url, collector_state = collector
     collector_state.mode = "hangs"
@@ -100,6 +101,7 @@ def test_exporter_flushes_spans_at_shutdown(collector: tuple[str, Collector]) ->
     assert collector_state.spans()[0].resource["thale.model"] == "plate-seg"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [
@@ -142,6 +144,7 @@ def test_exporter_uses_traces_endpoint_and_service_name(collector: tuple[str, Co
     assert [span.service for span in collector_state.spans()] == ["greenhouse"]
 
 
+@pytest.mark.slow
 def test_sdk_and_prometheus_client_are_imported_only_when_needed() -> None:
     program = """
 import sys

@@ -64,6 +64,7 @@ def test_spans_without_a_collector_are_no_ops() -> None:
         raise ValueError("broken")
 
 
+@pytest.mark.slow
 def test_spans_use_exactly_the_listed_attributes() -> None:
     sources = [*(REPO_ROOT / "services/thale").rglob("*.py"), *(REPO_ROOT / "model-server/thale_models").rglob("*.py")]
     used = {name for path in sources for name in attribute_names(ast.parse(path.read_text()))}

@@ -9,6 +9,7 @@ from thale.capacity.environment_limits import ENVIRONMENT_LIMITS_FILE, dump_envi
 from tools.generate.environment_limits import environment_limits
 
 
+@pytest.mark.slow
 def test_environment_limits_are_up_to_date() -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is missing: it builds the overlays")

@@ -25,6 +25,7 @@ def codes(read: rsml.RsmlDocument) -> list[str]:
     return [flag.code for flag in read.warnings]
 
 
+@pytest.mark.slow
 def test_read_and_save_published_files_without_loss() -> None:
     files = sorted(REAL_FILES.glob("*.rsml"))
     if not files:

@@ -151,6 +151,7 @@ def test_write_replaces_characters_invalid_in_xml() -> None:
     assert image.name == "a�<b>&��.png"
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
 def test_write_round_trips_any_phenotype(found: Phenotype) -> None:

@@ -158,7 +158,8 @@ def test_huge_header_is_rejected(guarded: Guarded) -> None:
     request = (
         f"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {'a' * 200_000}\r\n\r\n"
     )
-    assert send_raw(guarded.facade, request.encode())[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
+    # The facade sends the response at once, and then reads what the client still sends for some seconds.
+    assert send_raw(guarded.facade, request.encode(), until=b"}")[:12] == b"HTTP/1.1 431"
 
 
 def test_credential_in_other_places_is_ignored(guarded: Guarded, reader: ApiKey) -> None:

@@ -100,7 +100,7 @@ class LimitedCaller(RuleBasedStateMachine):
 
 
 LimitedCaller.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-TestLimitedCaller = LimitedCaller.TestCase
+TestLimitedCaller = pytest.mark.slow(LimitedCaller.TestCase)
 
 
 def acquire(store: MemoryLimitStore, lease: str, limits: CallerLimits = LIMITS) -> Decision:

@@ -113,6 +113,7 @@ def test_follow_series_accepts_numbers_that_are_not_finite() -> None:
         assert len(series.plates[0].photographs) == 2
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(phenotypes(), min_size=2, max_size=4))
 def test_follow_series_accepts_any_phenotypes(found: list[Phenotype]) -> None:

@@ -60,6 +60,7 @@ def test_pool_survives_a_task_that_kills_its_process() -> None:
     assert run(work) != os.getpid()
 
 
+@pytest.mark.slow
 def test_pool_kills_a_task_that_blocks_its_alarm() -> None:
     async def work(pool: WorkerPool) -> tuple[int, int]:
         before = await pool.run(Deadline.after(60), os.getpid)

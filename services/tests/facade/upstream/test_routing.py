@@ -92,6 +92,7 @@ def canary_release(percent: float, canary: str = "1.1.0", shadow: str | None = N
     return Release.model_validate({**dict(release), "canary": canary, "weight_percent": percent, "shadow": shadow})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("percent", [0, 1, 5, 25, 50, 99, 100])
 def test_split_matches_the_weight_over_10000_requests(percent: float) -> None:
     requests, weight = 10_000, percent / 100

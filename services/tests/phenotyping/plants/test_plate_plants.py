@@ -136,6 +136,7 @@ def test_reconstruct_rejects_rim_with_low_score_base() -> None:
     assert {"base_left_out", "unassigned_root"} <= codes(reconstruction)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["J10_Photo_001", "J10_Photo_011", "J11_Photo_001", "J11_Photo_011"])
 def test_reconstruct_finds_exactly_the_seedlings_of_real_plates(name: str) -> None:
     if not REAL_PLATES.exists():

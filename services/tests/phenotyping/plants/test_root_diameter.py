@@ -36,6 +36,7 @@ def drawn_maps(
     return ProbabilityMaps(np.round(255 * root_HW).astype(np.uint8), shoot_HW, empty, frame, PX_PER_MM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("diameter", [5.3, 7.0, 9.0, 13.0])
 @pytest.mark.parametrize("end", [(120.0, 240.0), (200.4, 240.0), (230.0, 60.0)])
 def test_measure_diameters_of_straight_root(diameter: float, end: tuple[float, float]) -> None:

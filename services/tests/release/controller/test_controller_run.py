@@ -65,6 +65,7 @@ def test_controller_stops_on_request_and_releases_the_lease(harness: ControllerH
     other.release()
 
 
+@pytest.mark.slow
 def test_controller_polls_at_the_poll_interval(harness: ControllerHarness, facade: FakeFacade) -> None:
     harness.lease.release()
     scrapes_before, started_at = facade.scrapes, time.monotonic()

@@ -183,6 +183,7 @@ def test_model_name_outside_the_pattern_is_rejected(name: str, archive_path: Pat
         validate_archive(pack(tmp_path / "changed.mar", entries))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("character", INVISIBLE.values(), ids=INVISIBLE.keys())
 @pytest.mark.parametrize("field", ["data", "licence", "limits", "recipe", "net"])
 def test_card_text_with_invisible_character_is_rejected(

@@ -90,6 +90,7 @@ def test_kserve_target_detects_removed_entry_while_loading(
         assert target.read(MODEL) == before
 
 
+@pytest.mark.slow
 def test_kserve_target_retries_transient_api_failures(
     kserve_harness: KServeHarness,
 ) -> None:
@@ -295,6 +296,7 @@ def record_ready_pods(harness: KServeHarness) -> dict[int, int]:
     return ready_at_weight
 
 
+@pytest.mark.slow
 def test_canary_has_its_replicas_before_its_weight(kserve_harness: KServeHarness) -> None:
     """KServe runs a canary on fixed replicas, and reports it as ready with one of them."""
     key = Key(inference_service.PLURAL, NAMESPACE, MODEL)
