@@ -6,6 +6,8 @@ errors in an evaluation are therefore those of the service.
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction
 from thale.phenotyping.plants.reconstruct import PlateReconstruction, reconstruct_plants
 from thale.phenotyping.quality.calibrated_quality import grade_plants, grade_plate
@@ -133,7 +135,8 @@ def plausibility_flags(segmentation: SegmentationPrediction, reconstruction: Pla
     codes = {flag.code for flag in reconstruction.flags}
     if "root_everywhere" in codes:
         reasons.append("most of the image is classified as root")
-    shoot_share = float((segmentation.class_probability("shoot") > 127).mean())
+    shoot_HW = segmentation.class_probability("shoot")
+    shoot_share = np.count_nonzero(shoot_HW > 127) / shoot_HW.size
     if shoot_share > _MAX_SHOOT_SHARE:
         reasons.append(f"{shoot_share:.0%} of the image is classified as shoot")
     if len(reconstruction.plants) > _MAX_PLANTS:

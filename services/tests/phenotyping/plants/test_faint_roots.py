@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from skimage.graph import MCP_Geometric
 
 from tests.support.skeleton_drawings import drawing_maps, drawing_mask
-from thale.phenotyping.plants.faint_roots import add_faint_roots
+from thale.phenotyping.plants.faint_roots import _RootSearch, add_faint_roots
 from thale.schemas import Landmark, LandmarkKind
 
 # At 2 px/mm, the minimum component has 8 px (2 square millimetres), and 5 mm of empty agar are 10 px.
@@ -88,3 +89,18 @@ def test_faint_root_adds_nothing_on_root_or_outside_image(x: float, y: float) ->
 def test_faint_root_adds_nothing_to_an_empty_mask() -> None:
     assert added_pixels("......\n......", landmark(2, 1)) == []
     assert added_pixels(GAP_OF_3_PX) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_search_finds_the_path_of_skimage_to_all_ends(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cost_HW = rng.uniform(0.02, 1.0, (30, 40)) / PX_PER_MM
+    reached_HW = np.zeros((30, 40), bool)
+    reached_HW[rng.integers(0, 30), 12:] = True
+    start_rc, ends_rc = (int(rng.integers(30)), 0), np.argwhere(reached_HW)
+    peer = MCP_Geometric(cost_HW)
+    total_HW, _ = peer.find_costs([start_rc], ends_rc, find_all_ends=False)
+    end_rc = ends_rc[int(np.argmin(total_HW[tuple(ends_rc.T)]))]
+    is_too_far = total_HW[tuple(end_rc)] > 5.0
+    expected = [] if is_too_far else [list(pixel) for pixel in peer.traceback(end_rc)]
+    assert _RootSearch(cost_HW, reached_HW).find_path(start_rc).tolist() == expected

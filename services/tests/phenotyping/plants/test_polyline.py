@@ -59,3 +59,12 @@ def test_simplify_equals_skimage(seed: int, count: int, tolerance: float) -> Non
 @pytest.mark.parametrize("count", [0, 1])
 def test_simplify_accepts_fewer_than_two_points(count: int) -> None:
     assert polyline.simplify(np.ones((count, 2)), 1.0).shape == (count, 2)
+
+
+@pytest.mark.parametrize("step", [0.3, 1.0, 40.0])
+def test_direction_depends_on_the_start_of_a_line_only(step: float) -> None:
+    points_N2 = np.random.default_rng(3).normal(0, step, (400, 2)).cumsum(axis=0)
+    arc = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points_N2, axis=0).T))])
+    near, far = (np.array([np.interp(at, arc, axis) for axis in points_N2.T]) for at in (4.8, 20.8))
+    expected = (far - near) / np.hypot(*(far - near))
+    assert polyline.direction(points_N2, 4.8, 20.8).tolist() == expected.tolist()

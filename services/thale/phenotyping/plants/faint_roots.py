@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
+from thale.imaging.components import find_components
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 from thale.schemas import Landmark
 
@@ -37,10 +37,8 @@ def add_faint_roots(
     ends = sorted(ends, key=lambda landmark: -landmark.score)[:_MAX_ENDS]
     if not ends or not mask_HW.any():
         return mask_HW
-    labels_HW, count = ndimage.label(mask_HW, np.ones((3, 3), int))
-    is_root_system = np.bincount(labels_HW.ravel(), minlength=count + 1) >= maps.mm2_to_px2(_MIN_ROOT_SYSTEM_MM2)
-    is_root_system[0] = False
-    reached_HW = is_root_system[labels_HW]
+    components = find_components(mask_HW, 8)
+    reached_HW = components.select(components.sizes >= maps.mm2_to_px2(_MIN_ROOT_SYSTEM_MM2))
     extended_HW = mask_HW.copy()
     ends_rc = np.round(
         maps.frame.from_source(np.array([[landmark.x, landmark.y] for landmark in ends]))[:, ::-1]
@@ -60,15 +58,40 @@ def _cheapest_path(row: int, col: int, reached_HW: NDArray[np.bool_], maps: Prob
     half = round(maps.mm_to_px(_WINDOW_MM))
     top, left = max(0, row - half), max(0, col - half)
     window = slice(top, row + half + 1), slice(left, col + half + 1)
-    ends = np.argwhere(reached_HW[window])
-    if not len(ends):
+    if not reached_HW[window].any():
         return np.zeros((0, 2), np.int64)
     probability = np.maximum(np.arange(256) / 255, _MIN_PROBABILITY)
     cost = (_COST_ALONG_CERTAIN_ROOT + np.log(probability) / np.log(_MIN_PROBABILITY)) / maps.px_per_mm
-    path_finder = MCP_Geometric(cost[maps.root_HW[window]])
-    total_HW, _ = path_finder.find_costs([(row - top, col - left)], ends, find_all_ends=False)
-    end = ends[int(np.argmin(total_HW[tuple(ends.T)]))]
-    if total_HW[tuple(end)] > _MAX_PATH_COST_MM:
-        return np.zeros((0, 2), np.int64)
-    path_rc: NDArray[np.int64] = np.array(path_finder.traceback(end), np.int64) + np.array([top, left])
+    search = _RootSearch(cost[maps.root_HW[window]], reached_HW[window])
+    path_rc: NDArray[np.int64] = search.find_path((row - top, col - left)) + np.array([top, left])
     return path_rc
+
+
+class _RootSearch(MCP_Geometric):  # type: ignore[misc]  # skimage has no types
+    """Search of the cheapest path to a reached root, which ends at the first reached pixel or at the maximum cost.
+
+    `find_costs` with the reached pixels as its ends would compare each visited pixel with each of them.
+    """
+
+    def __init__(self, cost_HW: NDArray[np.float64], reached_HW: NDArray[np.bool_]) -> None:
+        super().__init__(cost_HW)
+        self._reached = reached_HW.tobytes("F")
+        self._height = len(reached_HW)
+        self._end: int | None = None
+
+    def goal_reached(self, index: int, cumcost: float) -> int:
+        """Return 2, which ends the search, or 0. The index is that of the Fortran order."""
+        if cumcost > _MAX_PATH_COST_MM:
+            return 2
+        if self._reached[index]:
+            self._end = index
+            return 2
+        return 0
+
+    def find_path(self, start_rc: tuple[int, int]) -> NDArray[np.int64]:
+        """Return the pixels (row, column) of the path from a pixel; none without a reached pixel up to the maximum."""
+        self.find_costs([start_rc])
+        if self._end is None:
+            return np.zeros((0, 2), np.int64)
+        col, row = divmod(self._end, self._height)
+        return np.array(self.traceback((row, col)), np.int64)

@@ -70,14 +70,13 @@ class TurnCosts:
         skip, reach = graph.maps.mm_to_px(_SKIP_MM), graph.maps.mm_to_px(_REACH_MM)
         far_reach = graph.maps.mm_to_px(_SHARED_REACH_MM)
         self._graph, self._max_shared = graph, graph.maps.mm_to_px(_MAX_SHARED_MM)
-        self._near_direction: dict[DirectedEdge, Points] = {}
-        self._far_direction: dict[DirectedEdge, Points] = {}
+        self._near, self._far = _Bends(), _Bends()
         self._degree: dict[DirectedEdge, int] = {}
         self._incoming: dict[int, list[tuple[DirectedEdge, float]]] = {}
         for number, segment in graph.segments.items():
             for edge, points in (((number, True), segment.points), ((number, False), segment.points[::-1])):
-                self._near_direction[edge] = polyline.direction(points, skip, reach)
-                self._far_direction[edge] = polyline.direction(points, skip, far_reach)
+                self._near.add_direction(edge, polyline.direction(points, skip, reach))
+                self._far.add_direction(edge, polyline.direction(points, skip, far_reach))
                 start, far = (segment.start, segment.end) if edge[1] else (segment.end, segment.start)
                 self._degree[edge] = graph.degree(start)
                 if bases is None or far in bases or graph.degree(far) > 1:
@@ -92,34 +91,50 @@ class TurnCosts:
         if self._degree[outgoing] == 2:
             return 0.0
         incoming = path[-1]
-        turn = self._bend(self._near_direction, incoming, outgoing)
-        excess = turn - self._straightest_rival(self._near_direction, incoming, incoming, outgoing)
+        turn = self._near.bend(incoming, outgoing)
+        excess = turn - self._straightest_rival(self._near, incoming, incoming, outgoing)
         shared = 0.0
         for earlier, later in zip(path[-2::-1], path[:0:-1], strict=False):
             shared += self._graph.segments[later[0]].length
             if shared > self._max_shared:
                 break
-            rival = self._straightest_rival(self._far_direction, earlier, later, outgoing)
-            shared_excess = self._bend(self._far_direction, earlier, outgoing) - rival
+            rival = self._straightest_rival(self._far, earlier, later, outgoing)
+            shared_excess = self._far.bend(earlier, outgoing) - rival
             excess = max(excess, shared_excess * (1 - shared / self._max_shared))
         return TURN_COST * turn + RIVAL_COST * max(0.0, excess)
 
     def _straightest_rival(
-        self, directions: dict[DirectedEdge, Points], earlier: DirectedEdge, later: DirectedEdge, outgoing: DirectedEdge
+        self, bends: "_Bends", earlier: DirectedEdge, later: DirectedEdge, outgoing: DirectedEdge
     ) -> float:
         """Return the smallest bend into an outgoing edge from a rival of `earlier`; infinity without a rival."""
         used = (earlier[0], later[0], outgoing[0])
         rivals = self._incoming.get(edge_target(self._graph, earlier), ())
         return min(
-            (self._bend(directions, rival, outgoing) + gap for rival, gap in rivals if rival[0] not in used),
+            (bends.bend(rival, outgoing) + gap for rival, gap in rivals if rival[0] not in used),
             default=math.inf,
         )
 
-    def _bend(self, directions: dict[DirectedEdge, Points], incoming: DirectedEdge, outgoing: DirectedEdge) -> float:
+
+class _Bends:
+    """Bends of turns between directed edges. Each is computed once, because the paths of all plants use the same."""
+
+    def __init__(self) -> None:
+        self._directions: dict[DirectedEdge, tuple[float, float]] = {}
+        self._bends: dict[tuple[DirectedEdge, DirectedEdge], float] = {}
+
+    def add_direction(self, edge: DirectedEdge, direction_xy: Points) -> None:
+        """Set the direction in which an edge leaves its first node."""
+        self._directions[edge] = (float(direction_xy[0]), float(direction_xy[1]))
+
+    def bend(self, incoming: DirectedEdge, outgoing: DirectedEdge) -> float:
         """Return the angle of a turn beyond `FREE_TURN_DEG`, as a share of a right angle."""
-        before, after = directions[incoming[0], not incoming[1]], directions[outgoing]
-        cosine = -float(before[0] * after[0] + before[1] * after[1])
-        return max(0.0, math.degrees(math.acos(min(1.0, max(-1.0, cosine)))) - FREE_TURN_DEG) / 90
+        key = incoming, outgoing
+        if key not in self._bends:
+            before, after = self._directions[incoming[0], not incoming[1]], self._directions[outgoing]
+            cosine = -(before[0] * after[0] + before[1] * after[1])
+            angle_deg = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
+            self._bends[key] = max(0.0, angle_deg - FREE_TURN_DEG) / 90
+        return self._bends[key]
 
 
 def outgoing_edges(graph: RootGraph, node: int) -> Iterator[DirectedEdge]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from skimage.filters import apply_hysteresis_threshold
 
+from thale.imaging.components import find_components, hysteresis_mask
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 from thale.phenotyping.plants.root_endpoints import MIN_BASE_DISTANCE_MM, RootEndpoints
@@ -94,17 +94,11 @@ def _organ_components(
     probability_HW: NDArray[np.uint8], rivals_HW: NDArray[np.uint8], min_px: float
 ) -> list[NDArray[np.int64]]:
     """Return the pixels (row, column) of the largest connected components of an organ with at least `min_px` pixels."""
-    mask_HW = apply_hysteresis_threshold(probability_HW, 0.35 * 255, 0.55 * 255) & (probability_HW >= rivals_HW)
-    labels_HW, count = ndimage.label(mask_HW, np.ones((3, 3), int))
-    sizes = np.bincount(labels_HW.ravel(), minlength=count + 1)
-    windows = ndimage.find_objects(labels_HW)
-    components_rc = []
-    largest_first = np.argsort(sizes[1:])[::-1][:_MAX_COMPONENTS] + 1
-    for label in largest_first[sizes[largest_first] >= min_px].tolist():
-        window = windows[label - 1]
-        corner = (window[0].start, window[1].start)
-        components_rc.append(np.argwhere(labels_HW[window] == label) + corner)
-    return components_rc
+    mask_HW = hysteresis_mask(probability_HW, 0.35 * 255, 0.55 * 255) & (probability_HW >= rivals_HW)
+    components = find_components(mask_HW, 8)
+    largest_first = np.argsort(components.sizes[1:])[::-1][:_MAX_COMPONENTS] + 1
+    large = largest_first[components.sizes[largest_first] >= min_px]
+    return components.pixels(large)
 
 
 def _select_distinct_bases(landmarks: Sequence[Landmark], maps: ProbabilityMaps) -> list[Landmark]:

@@ -5,6 +5,7 @@ Gaussian filter along the arc removes the staircase and preserves the curve (com
 RhizoVision Explorer, AoB PLANTS 13, plab056, on the bias of chain codes).
 """
 
+import math
 from typing import cast
 
 import numpy as np
@@ -61,21 +62,37 @@ def simplify(points_N2: Points, tolerance: float) -> Points:
     """
     is_retained = np.zeros(len(points_N2), bool)
     is_retained[:1] = is_retained[-1:] = True
-    spans = [(0, len(points_N2) - 1)]
-    while spans:
-        first, last = spans.pop()
-        if last - first < 2:
-            continue
-        along = points_N2[last] - points_N2[first]
-        between_N2 = points_N2[first + 1 : last] - points_N2[first]
-        share = np.clip(between_N2 @ along / max(along @ along, np.finfo(float).tiny), 0, 1)
-        distances = np.hypot(*(between_N2 - np.outer(share, along)).T)
-        farthest = int(np.argmax(distances))
-        if distances[farthest] > tolerance:
-            middle = first + 1 + farthest
-            is_retained[middle] = True
-            spans += [(first, middle), (middle, last)]
+    first, last = np.array([0]), np.array([len(points_N2) - 1])
+    while (is_open := last - first > 1).any():
+        first, last = first[is_open], last[is_open]
+        middle, is_split = _farthest_points(points_N2, first, last, tolerance)
+        is_retained[middle[is_split]] = True
+        first, middle, last = first[is_split], middle[is_split], last[is_split]
+        first, last = np.concatenate([first, middle]), np.concatenate([middle, last])
     return points_N2[is_retained]
+
+
+def _farthest_points(
+    points_N2: Points, first: NDArray[np.intp], last: NDArray[np.intp], tolerance: float
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the point of each span that is farthest from the span's line, and True if that is beyond `tolerance`.
+
+    All spans are processed at once, because most of them have few points.
+    """
+    counts = last - first - 1
+    starts = np.cumsum(counts) - counts
+    span_N = np.repeat(np.arange(len(first)), counts)
+    inner_N = np.arange(len(span_N)) + (first + 1 - starts)[span_N]
+    along_S2 = points_N2[last] - points_N2[first]
+    squared_S = np.maximum(along_S2[:, 0] ** 2 + along_S2[:, 1] ** 2, np.finfo(float).tiny)
+    along_x, along_y = along_S2[span_N].T
+    x, y = (points_N2[inner_N] - points_N2[first][span_N]).T
+    share_N = np.clip((x * along_x + y * along_y) / squared_S[span_N], 0, 1)
+    distance_N = np.hypot(x - share_N * along_x, y - share_N * along_y)
+    max_S = np.maximum.reduceat(distance_N, starts)
+    farthest = np.flatnonzero(distance_N == max_S[span_N])
+    _, first_of_span = np.unique(span_N[farthest], return_index=True)
+    return inner_N[farthest[first_of_span]], max_S > tolerance
 
 
 def direction(points_N2: Points, skip: float, reach: float) -> Points:
@@ -83,12 +100,23 @@ def direction(points_N2: Points, skip: float, reach: float) -> Points:
 
     The first pixels are skipped because a skeleton bends at its junction with another root. Zero for a single point.
     """
-    steps = np.hypot(*np.diff(points_N2, axis=0).T)
-    arc = np.concatenate([[0.0], np.cumsum(steps)])
+    arc = _arc_up_to(points_N2, max(3 * skip, reach))
     near, far = min(skip, arc[-1] / 3), min(reach, arc[-1])
+    points_N2 = points_N2[: len(arc)]
     vector = np.array([np.interp(far, arc, axis) - np.interp(near, arc, axis) for axis in points_N2.T])
     norm = float(np.hypot(*vector))
     return vector / norm if norm > 0 else np.zeros(2)
+
+
+def _arc_up_to(points_N2: Points, min_length: float) -> NDArray[np.float64]:
+    """Return the arc length at each point of a polyline, at least up to a length, or to its end."""
+    count = math.ceil(2 * min_length) + 2  # most lines have steps of about one pixel
+    while True:
+        steps = np.hypot(*np.diff(points_N2[:count], axis=0).T)
+        arc = np.concatenate([[0.0], np.cumsum(steps)])
+        if arc[-1] >= min_length or count >= len(points_N2):
+            return arc
+        count = len(points_N2)
 
 
 def nearest(points_N2: Points, point_xy: Points) -> tuple[int, float]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.filters import apply_hysteresis_threshold
 
+from thale.imaging.components import fill_small_holes, find_components, hysteresis_mask
 from thale.imaging.geometry import Frame
 from thale.models.predictions import SegmentationPrediction
 from thale.schemas import Flag
@@ -59,14 +58,14 @@ def root_mask(maps: ProbabilityMaps) -> tuple[NDArray[np.bool_], tuple[Flag, ...
 
     If more than a quarter of the image is root, the prediction is wrong: the mask is empty and flagged.
     """
-    likely_HW = apply_hysteresis_threshold(maps.root_HW, ROOT_LOW * 255, ROOT_HIGH * 255)
+    likely_HW = hysteresis_mask(maps.root_HW, ROOT_LOW * 255, ROOT_HIGH * 255)
     likely_HW &= (maps.root_HW >= maps.shoot_HW) & (maps.root_HW >= maps.seed_HW)
-    share = float(likely_HW.mean())
+    share = np.count_nonzero(likely_HW) / likely_HW.size
     if share > _MAX_ROOT_SHARE:
         message = f"{share:.0%} of the image is classified as root: no root system was traced"
         return np.zeros_like(likely_HW), (Flag(code="root_everywhere", message=message),)
     mask_HW, dropped_count = _select_largest_components(likely_HW, maps.mm2_to_px2(_MIN_ROOT_MM2))
-    mask_HW |= _select_small_components(~mask_HW, maps.mm2_to_px2(_MAX_HOLE_MM2))
+    fill_small_holes(mask_HW, maps.mm2_to_px2(_MAX_HOLE_MM2))
     if not dropped_count:
         return mask_HW, ()
     message = f"{dropped_count} small root-like objects were ignored: the image has too many root pixels to trace"
@@ -79,24 +78,12 @@ def _select_largest_components(mask_HW: NDArray[np.bool_], min_px: float) -> tup
     Returns:
         The mask of the selected components, and the number of components beyond the total.
     """
-    labels_HW, sizes = _label_components(mask_HW, 8)
+    components = find_components(mask_HW, 8)
+    sizes = components.sizes
     is_selected = sizes >= min_px
     is_selected[0] = False
     largest_first = np.argsort(sizes * is_selected)[::-1]
     is_within_limit = np.cumsum((sizes * is_selected)[largest_first]) <= _MAX_ROOT_PIXELS
     is_dropped = is_selected[largest_first] & ~is_within_limit
     is_selected[largest_first[is_dropped]] = False
-    return is_selected[labels_HW], int(is_dropped.sum())
-
-
-def _select_small_components(mask_HW: NDArray[np.bool_], max_px: float) -> NDArray[np.bool_]:
-    labels_HW, sizes = _label_components(mask_HW, 4)
-    is_small = sizes <= max_px
-    is_small[0] = False
-    return is_small[labels_HW]
-
-
-def _label_components(mask_HW: NDArray[np.bool_], connectivity: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    structure = np.ones((3, 3), int) if connectivity == 8 else None
-    labels_HW, _ = ndimage.label(mask_HW, structure)
-    return labels_HW, np.bincount(labels_HW.ravel())
+    return components.select(is_selected), int(is_dropped.sum())

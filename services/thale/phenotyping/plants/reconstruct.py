@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from thale.imaging.components import find_pixels
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.centrelines import smooth_centrelines, start_at_base, to_root
@@ -186,7 +187,7 @@ def _pixels_by_plant(
     if not traced_roots:
         return {}
     owner = np.repeat([root.plant for root in traced_roots], [len(line) for line in lines])
-    pixels_rc = np.argwhere(mask_HW)
+    pixels_rc = find_pixels(mask_HW)
     distance, index = cKDTree(np.vstack(lines)).query(
         pixels_rc[:, ::-1], distance_upper_bound=maps.mm_to_px(_MAX_PIXEL_DISTANCE_MM)
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from thale.imaging.components import find_pixels
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps
@@ -83,10 +84,10 @@ def _sections(line: Points, maps: ProbabilityMaps) -> NDArray[np.float64]:
 
 def _contour_points(root_HW: NDArray[np.uint8]) -> Points:
     """Return the points (x, y) at which the probability crosses the threshold between adjacent pixels."""
-    is_root_HW = root_HW > _THRESHOLD
+    is_root_HW = root_HW >= math.ceil(_THRESHOLD)  # a comparison with a float would convert the map to float64
     points = []
     for axis in (0, 1):
-        rows, cols = np.nonzero(np.diff(is_root_HW, axis=axis))
+        rows, cols = find_pixels(np.diff(is_root_HW, axis=axis)).T
         inside = root_HW[rows, cols].astype(float)
         outside = root_HW[rows + (axis == 0), cols + (axis == 1)].astype(float)
         share = (_THRESHOLD - inside) / (outside - inside)

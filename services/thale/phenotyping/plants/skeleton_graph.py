@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from skimage.morphology import skeletonize
 
+from thale.imaging.components import bounding_window, find_pixels
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps
@@ -172,14 +173,13 @@ def mean_path_cost(probability_HW: NDArray[np.uint8], points_N2: Points) -> floa
 def build_skeleton_graph(maps: ProbabilityMaps, mask_HW: NDArray[np.bool_]) -> RootGraph:
     """Return the graph of a mask's skeleton. Junctions within half a millimetre, or of one crossing, are merged."""
     graph = RootGraph(maps)
-    rows, cols = np.nonzero(mask_HW)
-    if not len(rows):
+    window = bounding_window(mask_HW)
+    window_HW = np.pad(mask_HW[window], 1)
+    if not window_HW.any():
         return graph
-    top, left = int(rows.min()), int(cols.min())
-    window_HW = np.pad(mask_HW[top : rows.max() + 1, left : cols.max() + 1], 1)
     skeleton_HW = skeletonize(window_HW)
-    pixels = np.argwhere(skeleton_HW)
-    points = pixels[:, ::-1].astype(np.float64) + np.array([left - 1, top - 1])
+    pixels = find_pixels(skeleton_HW)
+    points = pixels[:, ::-1].astype(np.float64) + np.array([window[1].start - 1, window[0].start - 1])
     _add_chains(graph, points, _neighbours(skeleton_HW, pixels))
     _contract_short_segments(
         graph,

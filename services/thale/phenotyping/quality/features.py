@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.spatial import cKDTree
 
+from thale.imaging.components import find_pixels
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
@@ -244,7 +245,7 @@ def _untraced_features(points: Mapping[int, Points], maps: ProbabilityMaps) -> d
     """Return the area of certain and of faint root near each plant that is on no traced line."""
     level_HW = maps.root_HW[::_GRID_STEP, ::_GRID_STEP]
     other_HW = np.maximum(maps.shoot_HW, maps.seed_HW)[::_GRID_STEP, ::_GRID_STEP]
-    pixels_rc = np.argwhere((level_HW >= _FAINT_LEVEL) & (level_HW >= other_HW))
+    pixels_rc = find_pixels((level_HW >= _FAINT_LEVEL) & (level_HW >= other_HW))
     owner = np.repeat(list(points), [len(line) for line in points.values()])
     tree = cKDTree(np.vstack(list(points.values())))
     distance, index = tree.query(

@@ -53,10 +53,9 @@ def flag_neighbour_contacts(
         for root in plant.roots:
             if root.length_px * mm_per_px < _MIN_ROOT_MM:
                 continue
+            points = _sample([root])
             touched = [
-                other
-                for other, tree in trees.items()
-                if other != plant.id and tree.query(_sample([root]))[0].min() * mm_per_px <= _CONTACT_MM
+                other for other, tree in trees.items() if other != plant.id and _touches(tree, points, mm_per_px)
             ]
             for flag, neighbours in _contact_flags(plant, root, touched, bases, totals_px):
                 for plant_id in (plant.id, *neighbours):
@@ -69,6 +68,14 @@ def flag_neighbour_contacts(
         plant.model_copy(update={"flags": (*plant.flags, *flags[plant.id])}) if flags[plant.id] else plant
         for plant in plants
     )
+
+
+def _touches(tree: cKDTree, points_N2: Points, mm_per_px: float) -> bool:
+    """Return True if a point is at most `_CONTACT_MM` from a point of the tree."""
+    reach = 2 * _CONTACT_MM / mm_per_px
+    is_near_N = np.all((points_N2 >= tree.mins - reach) & (points_N2 <= tree.maxes + reach), axis=1)
+    distance_N, _ = tree.query(points_N2[is_near_N], distance_upper_bound=reach)
+    return bool((distance_N * mm_per_px <= _CONTACT_MM).any())
 
 
 def _contact_flags(

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from skimage.filters import apply_hysteresis_threshold
 from skimage.morphology import skeletonize
 
+from thale.imaging.components import find_components, find_pixels, hysteresis_mask
 from thale.imaging.geometry import Frame, Window
 from thale.models.predictions import SegmentationPrediction
 from thale.phenotyping.plants import polyline
@@ -152,14 +152,13 @@ def _ridge_lines(
     strength_HW: NDArray[np.int8], covered_HW: NDArray[np.bool_], min_length_px: float
 ) -> NDArray[np.bool_]:
     """Return the ridges thinned to lines of at least `min_length_px` pixels."""
-    ridges_HW = apply_hysteresis_threshold(strength_HW, RIDGE_LOW - 0.5, RIDGE_HIGH - 0.5) & ~covered_HW
-    labels_HW, _ = ndimage.label(lines_HW := skeletonize(ridges_HW), np.ones((3, 3), int))
-    is_long_enough = np.bincount(labels_HW.ravel()) >= min_length_px
-    return np.asarray(lines_HW & is_long_enough[labels_HW])
+    ridges_HW = hysteresis_mask(strength_HW, RIDGE_LOW - 0.5, RIDGE_HIGH - 0.5) & ~covered_HW
+    lines = find_components(skeletonize(ridges_HW), 8)
+    return lines.select(lines.sizes >= min_length_px)
 
 
 def _supported_share(root_points_N2: Points, lines_HW: NDArray[np.bool_], max_distance_px: float) -> float:
-    line_pixels_rc = np.argwhere(lines_HW)
+    line_pixels_rc = find_pixels(lines_HW)
     if not len(line_pixels_rc):
         return 0.0
     return float((cKDTree(line_pixels_rc[:, ::-1]).query(root_points_N2)[0] <= max_distance_px).mean())
@@ -172,7 +171,7 @@ def _line_length_by_plant(
 
     Line pixels within 3 mm of a traced root are near its plant. Each pixel belongs to the nearest plant only.
     """
-    line_pixels_rc = np.argwhere(lines_HW)
+    line_pixels_rc = find_pixels(lines_HW)
     owner = np.repeat(list(root_points), [len(line) for line in root_points.values()])
     tree = cKDTree(np.vstack(list(root_points.values())))
     distance, index = tree.query(line_pixels_rc[:, ::-1], distance_upper_bound=maps.mm_to_px(_NEAR_PLANT_MM))
