@@ -94,4 +94,5 @@ def _normalised_tile(
     edge_padding = [
         (0, full_slice.stop - clipped_slice.stop) for full_slice, clipped_slice in zip(window, inside, strict=True)
     ]
-    return np.pad(tile_3HW, [(0, 0), *edge_padding], mode="edge")
+    is_complete = all(count == 0 for _, count in edge_padding)
+    return tile_3HW if is_complete else np.pad(tile_3HW, [(0, 0), *edge_padding], mode="edge")

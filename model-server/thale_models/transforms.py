@@ -102,6 +102,8 @@ def normalise(
     tile_HW3: NDArray[np.uint8], background_HW3: NDArray[np.float32], normalisation: Normalisation
 ) -> NDArray[np.float32]:
     """Return the network's input for one tile, float32 3HW: contrast against the local background, clipped."""
-    contrast = (tile_HW3.astype(np.float32) - background_HW3) / np.float32(normalisation.contrast)
+    contrast = tile_HW3.astype(np.float32)
+    contrast -= background_HW3
+    contrast /= np.float32(normalisation.contrast)
     np.clip(contrast, -normalisation.clip, normalisation.clip, out=contrast)
     return np.ascontiguousarray(contrast.transpose(2, 0, 1))
