@@ -146,12 +146,16 @@ def evaluate(
     write_to_cards: Annotated[
         bool, typer.Option("--write-to-cards", help="Write the metrics to the model cards.")
     ] = False,
+    error_models: Annotated[
+        Path | None,
+        typer.Option(envvar="THALE_ERROR_MODELS_PATH", help="Folder of your own error models. Default: the package's."),
+    ] = None,
 ) -> None:
     """Run the full pipeline on labelled images and compare the results with the ground truth."""
     from thale_models.evaluation import evaluate as run
     from thale_models.evaluation import metrics_table, write_metrics_to_cards
 
-    metrics = run(model, data, split, out, title, engine)
+    metrics = run(model, data, split, out, title, engine, error_models)
     if write_to_cards:
         write_metrics_to_cards(model, metrics, out)
     typer.echo(f"\n{title}")

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from tests.support.sample_error_models import sample_error_model
 from tests.support.tiny_models import write_tiny_model
 from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.models.model_card import CARD, parse_model_card
 from thale.schemas import Phenotype, Task
+from thale_models.cli import app
 from thale_models.dataset import read_dataset
 from thale_models.evaluation import evaluate, write_metrics_to_cards
 from thale_models.evaluation.ground_truth import read_ground_truth, skeleton_length_px
@@ -64,6 +67,30 @@ def test_evaluate_plate_measures_the_duration_of_all_stages(plates: Path, tmp_pa
     timings = Phenotype.model_validate_json(evaluated.phenotype.model_dump_json()).timings
     assert timings.plants_s > 0
     assert timings.total_s == pytest.approx(timings.segment_s + timings.landmarks_s + timings.plants_s)
+
+
+def test_evaluate_plate_uses_own_error_models(plates: Path, tmp_path: Path) -> None:
+    folders = [write_model(tmp_path / "seg"), write_model(tmp_path / "landmarks", "landmarks")]
+    models = load_models(folders, "openvino")
+    digests = {f"{task}_weights": f"sha256:{loaded.card.weights_sha256}" for task, loaded in models.items()}
+    own = tmp_path / "error-models"
+    own.mkdir()
+    (own / "mine.json").write_text(sample_error_model(**digests).model_dump_json())
+    image = next((plates / "images").iterdir()).read_bytes()
+    pair = models["segmentation"], models["landmarks"]
+    for folder, is_calibrated in ((None, False), (own, True)):
+        phenotype = evaluate_plate(image, "plate", *pair, folder).phenotype
+        assert phenotype is not None
+        assert ("not_calibrated" not in {flag.code for flag in phenotype.flags}) == is_calibrated
+
+
+def test_evaluate_names_an_invalid_error_model(plates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command reads the folder of `thale up`, so that both grade traits in the same way."""
+    monkeypatch.setenv("THALE_ERROR_MODELS_PATH", str(tmp_path))
+    (tmp_path / "mine.json").write_text(sample_error_model().model_dump_json().replace("contrast", "colour"))
+    arguments = ["evaluate", "--model", str(tmp_path), "--data", str(plates), "--out", str(tmp_path / "out")]
+    with pytest.raises(ParameterError, match=r"invalid error model: mine\.json: .*does not compute the features"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def test_plate_names_differ_for_images_of_equal_stems(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,11 +84,16 @@ class EvaluatedPlate:
 
 
 def evaluate_plate(
-    image: bytes, name: str, segmentation: LoadedModel | None, landmarks: LoadedModel | None
+    image: bytes,
+    name: str,
+    segmentation: LoadedModel | None,
+    landmarks: LoadedModel | None,
+    error_models: Path | None = None,
 ) -> EvaluatedPlate:
     """Return the predictions of the models for a plate, and its phenotype if both models are given.
 
-    The digests in the provenance are digests of the weights, because the models are folders and not archives.
+    The digests in the provenance are digests of the weights, because the models are folders and not archives. Error
+    models are those of the package and of the folder `error_models`, as in the facade.
 
     Raises:
         ImageError: If the image cannot be read.
@@ -114,9 +120,9 @@ def evaluate_plate(
         total_s=ended_s - started_s,
     )
     weights = (maps.meta.model.digest, points.model.digest)
-    error_model = error_model_for(*weights)
+    error_model = error_model_for(*weights, error_models)
     phenotype = build_phenotype(read_header(image, name), maps, points, provenance, timings, error_model=error_model)
-    if is_uncalibrated(*weights):
+    if is_uncalibrated(*weights, error_models):
         phenotype = mark_uncalibrated(phenotype)
     finished_s = time.perf_counter()
     measured = {"plants_s": finished_s - ended_s, "total_s": finished_s - started_s}

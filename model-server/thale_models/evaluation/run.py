@@ -14,6 +14,7 @@ from thale.errors import ArchiveError, DatasetError, ParameterError
 from thale.exports import rsml
 from thale.host.files import write_atomically
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
+from thale.phenotyping.quality.error_model import require_error_models
 from thale.schemas import ModelCard, Phenotype, Scale, Task
 from thale_models.dataset import Dataset, TrainingSample, read_dataset
 from thale_models.engine import EngineName, load_engine
@@ -34,7 +35,13 @@ DEFAULT_CLASSES: dict[Task, tuple[str, ...]] = {
 
 
 def evaluate(
-    folders: Sequence[Path], data: Path, split: str, out: Path, title: str, engine: EngineName = "openvino"
+    folders: Sequence[Path],
+    data: Path,
+    split: str,
+    out: Path,
+    title: str,
+    engine: EngineName = "openvino",
+    error_models: Path | None = None,
 ) -> dict[str, float]:
     """Run the full pipeline on every plate of a split, compare with the ground truth, and write the report.
 
@@ -49,6 +56,7 @@ def evaluate(
         out: Folder of metrics.json, references.json, report.md and images/.
         title: Title of the report.
         engine: The inference engine.
+        error_models: Folder of your own error models. None uses only those of the package.
 
     Returns:
         The metrics, as in metrics.json.
@@ -56,8 +64,13 @@ def evaluate(
     Raises:
         DatasetError: If the folder has problems.
         ArchiveError: If a model cannot be loaded.
-        ParameterError: If two models have the same task.
+        ParameterError: If two models have the same task, or an error model is invalid.
     """
+    if error_models is not None:
+        try:
+            require_error_models(error_models)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
     models = load_models(folders, engine)
     mask_dataset, landmark_dataset = (
         read_dataset(data, task, _class_names(models, task), required_splits=()) for task in DEFAULT_CLASSES
@@ -77,7 +90,7 @@ def evaluate(
         )
         image = path.read_bytes()
         started_s = time.perf_counter()
-        evaluated = evaluate_plate(image, path.name, models.get("segmentation"), models.get("landmarks"))
+        evaluated = evaluate_plate(image, path.name, models.get("segmentation"), models.get("landmarks"), error_models)
         signals.append(plate_signals(evaluated, _class_names(models, "landmarks")))
         scores.append(score_plate(name, evaluated, ground_truth, time.perf_counter() - started_s))
         if evaluated.phenotype is not None and path in rsml_files:

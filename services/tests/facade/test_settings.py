@@ -15,7 +15,14 @@ def test_settings_accept_a_folder_of_error_models(tmp_path: Path, monkeypatch: p
     assert FacadeSettings(release_state_path=tmp_path).error_models_path == tmp_path
 
 
-@pytest.mark.parametrize(("text", "reason"), [(None, "has no error model"), ("{}", "has an invalid error model")])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "has no error model"),
+        ("{}", r"has an invalid error model: mine\.json: "),
+        (sample_error_model().model_dump_json().replace("contrast", "colour"), "does not compute the features"),
+    ],
+)
 def test_settings_reject_a_folder_without_valid_error_model(text: str | None, reason: str, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "mine.json").write_text(text)

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from thale.host.loopback import is_loopback
 from thale.kserve.inference_service import URL_TEMPLATE
 from thale.models.model_server_address import ModelServerAddress
-from thale.phenotyping.quality.error_model import read_error_models
+from thale.phenotyping.quality.error_model import require_error_models
 from thale.telemetry.otel_settings import OtelSettings
 
 
@@ -65,17 +65,7 @@ Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecod
 """Web origins, separated by commas in the environment."""
 
 
-def _error_models_folder(value: Path) -> Path:
-    try:
-        found = read_error_models(value)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{value} has an invalid error model: {error}") from error
-    if not found:
-        raise ValueError(f"{value} has no error model: write one with `thale-models fit-error-model --out {value}`")
-    return value
-
-
-ErrorModelsFolder = Annotated[Path, AfterValidator(_error_models_folder)]
+ErrorModelsFolder = Annotated[Path, AfterValidator(require_error_models)]
 """A folder with at least one valid error model."""
 
 

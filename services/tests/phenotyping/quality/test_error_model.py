@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from tests.support.sample_error_models import sample_error_model, sample_features, sample_trait_model
 from thale.phenotyping.quality import error_model
+from thale.phenotyping.quality.feature_names import FEATURE_NAMES
 
 
 def test_risks_are_logistic_in_scaled_and_clipped_features() -> None:
@@ -48,6 +49,23 @@ def test_error_model_rejects_inconsistent_sizes() -> None:
         sample_error_model(means=(1.0,))
     with pytest.raises(ValidationError, match="3 intervals"):
         sample_trait_model(low=(-0.1,))
+
+
+def test_error_model_rejects_unknown_features() -> None:
+    """It would otherwise fail every request of its weights."""
+    with pytest.raises(ValidationError, match=r"does not compute the features \['root_colour'\]: fit the model again"):
+        sample_error_model(features=("tip_distance_mm", "root_colour"))
+
+
+@pytest.mark.parametrize("changes", [{"deviations": (0.5, 0.0)}, {"means": (1.0, float("nan"))}])
+def test_error_model_rejects_numbers_without_a_risk(changes: dict[str, object]) -> None:
+    """A risk that is NaN is not above the limit of `ok`."""
+    with pytest.raises(ValidationError, match=r"deviations\.1|means\.1"):
+        sample_error_model(**changes)
+
+
+def test_feature_names_are_those_of_the_computation() -> None:
+    assert set(sample_features()) == FEATURE_NAMES
 
 
 def test_error_model_for_returns_model_of_these_weights_only(

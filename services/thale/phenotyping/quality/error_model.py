@@ -12,10 +12,13 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
+from thale.errors import describe_validation_error
+from thale.phenotyping.quality.feature_names import FEATURE_NAMES
 from thale.phenotyping.traits.tolerance import error_unit, kind_of
 from thale.schemas import FrozenModel
 
@@ -32,14 +35,14 @@ _ROUNDING = 1e-6
 class TraitErrorModel(FrozenModel):
     """Error model of one trait."""
 
-    coefficients: tuple[float, ...]
-    intercept: float
-    max_ok_risk: float
+    coefficients: tuple[FiniteFloat, ...]
+    intercept: FiniteFloat
+    max_ok_risk: FiniteFloat
     """Largest risk of a value with the quality `ok`."""
-    risk_bounds: tuple[float, ...]
+    risk_bounds: tuple[FiniteFloat, ...]
     """Upper bounds of the bins of risk, except of the last."""
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    low: tuple[FiniteFloat, ...]
+    high: tuple[FiniteFloat, ...]
     """Bounds of (true - measured) in each bin, in the unit of `error_unit`."""
 
     @model_validator(mode="after")
@@ -66,8 +69,8 @@ class ErrorModel(FrozenModel):
     """Digests of the weights, as `ModelRef.digest` of a worker's response."""
     coverage: float = Field(gt=0, lt=1)
     features: tuple[str, ...]
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
+    means: tuple[FiniteFloat, ...]
+    deviations: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
     traits: dict[str, TraitErrorModel]
     evidence_flags: tuple[str, ...] = ()
     """Flags that do not decide the quality, because the risk follows from the same evidence."""
@@ -81,6 +84,16 @@ class ErrorModel(FrozenModel):
         sizes = {len(self.features), len(self.means), len(self.deviations)}
         if len(sizes) != 1 or any(len(trait.coefficients) not in sizes for trait in self.traits.values()):
             raise ValueError("the numbers of features, means, deviations and coefficients differ")
+        return self
+
+    @model_validator(mode="after")
+    def _check_features(self) -> "ErrorModel":
+        unknown = [name for name in self.features if name not in FEATURE_NAMES]
+        if unknown:
+            raise ValueError(
+                f"this version of thale does not compute the features {unknown}: fit the model again with "
+                "`thale-models fit-error-model`"
+            )
         return self
 
     @property
@@ -112,8 +125,30 @@ def read_error_models(folder: Path) -> Mapping[tuple[str, str], ErrorModel]:
         ValueError: If a file has no valid error model.
     """
     files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    models = [ErrorModel.model_validate_json(path.read_bytes()) for path in files]
+    models = [_read_error_model(path) for path in files]
     return {(model.segmentation_weights, model.landmarks_weights): model for model in models}
+
+
+def _read_error_model(path: Path) -> ErrorModel:
+    try:
+        return ErrorModel.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path.name}: {describe_validation_error(error)}") from error
+
+
+def require_error_models(folder: Path) -> Path:
+    """Return a folder of the user if it has error models, and all of them are valid.
+
+    Raises:
+        ValueError: If it has none, or one that is invalid.
+    """
+    try:
+        found = read_error_models(folder)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder} has an invalid error model: {error}") from error
+    if not found:
+        raise ValueError(f"{folder} has no error model: write one with `thale-models fit-error-model --out {folder}`")
+    return folder
 
 
 def packaged_error_models() -> Mapping[tuple[str, str], ErrorModel]:
