@@ -126,6 +126,21 @@ def test_guard_replaces_tmpdir_placeholder() -> None:
     assert completed.stdout == b"True\n"
 
 
+def test_guard_makes_short_folder_when_tmpdir_is_long(tmp_path: Path) -> None:
+    """A socket in the folder would otherwise exceed the maximum path of sockets, and the facade could not start."""
+    long_folder = tmp_path / ("long" * 20)
+    long_folder.mkdir()
+    program = (
+        "import multiprocessing.connection as c, tempfile; c.Listener(family='AF_UNIX'); print(tempfile.gettempdir())"
+    )
+    variables = {**os.environ, "TMPDIR": str(long_folder)}
+    command = with_guard([sys.executable, "-S", "-c", program])
+    completed = subprocess.run(command, stdin=_open_pipe(), env=variables, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
+    assert not completed.stdout.startswith(str(long_folder))
+    assert process_guard.temporary_parent("/scratch/user/job-12345") == "/scratch/user/job-12345"
+
+
 def _open_pipe() -> int:
     """Return the read end of a pipe that stays open until this process ends."""
     read_end, _write_end = os.pipe()

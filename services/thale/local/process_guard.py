@@ -34,6 +34,11 @@ MAX_LOG_BYTES = 10_000_000
 LOG_BACKUPS = 2
 """Number of rotated files per log, with the suffixes .1 and .2."""
 
+_MAX_TEMP_DIR_BYTES = 70
+"""Maximum path of the temporary folder: Python's multiprocessing adds 32 bytes for a socket. The maximum path of a
+socket is 107 bytes on Linux, and 103 on macOS."""
+_SHORT_TEMP_DIR = "/tmp"  # noqa: S108 (the folder in it is private)
+_FOLDER_NAME_BYTES = len("/thale-12345678")
 _PR_SET_PDEATHSIG = 1
 _STDIN = 0
 _CHUNK_BYTES = 65536
@@ -158,7 +163,8 @@ def main(grace_s: float, log_path: str, command: Sequence[str]) -> int:
     signal.set_wakeup_fd(wakeup_write)
     output = _Output(log_path)
     try:
-        with tempfile.TemporaryDirectory(prefix="thale-", ignore_cleanup_errors=True) as temp_dir:
+        parent = temporary_parent(tempfile.gettempdir())
+        with tempfile.TemporaryDirectory(prefix="thale-", dir=parent, ignore_cleanup_errors=True) as temp_dir:
             child = subprocess.Popen(  # noqa: S603 (the command is ours)
                 [argument.replace(TMPDIR_PLACEHOLDER, temp_dir) for argument in command],
                 stdin=subprocess.DEVNULL,
@@ -180,6 +186,12 @@ def main(grace_s: float, log_path: str, command: Sequence[str]) -> int:
         output.report(f"{command[0]} cannot be started: {error}")
         return _CANNOT_START
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
+
+
+def temporary_parent(parent: str) -> str:
+    """Return the parent of the temporary folder: the given one, or /tmp if sockets in it would have too long a path."""
+    is_too_long = len(os.fsencode(parent)) + _FOLDER_NAME_BYTES > _MAX_TEMP_DIR_BYTES
+    return _SHORT_TEMP_DIR if is_too_long and os.access(_SHORT_TEMP_DIR, os.W_OK | os.X_OK) else parent
 
 
 def _run_until_stopped(child: "subprocess.Popen[bytes]", wakeup_read: int, output: _Output) -> None:
