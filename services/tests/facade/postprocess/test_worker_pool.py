@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_pool_survives_a_task_that_kills_its_process() -> None:
     async def work(pool: WorkerPool) -> int:
         with pytest.raises(ModelUnavailableError):
             await pool.run(Deadline.after(60), kill_own_process)
+        return await pool.run(Deadline.after(60), os.getpid)
+
+    assert run(work) != os.getpid()
+
+
+def test_pool_recovers_when_a_process_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(pool: WorkerPool) -> int:
+        with pytest.raises(ModelUnavailableError):
+            await pool.run(Deadline.after(60), kill_own_process)
+        with monkeypatch.context() as patch:
+            patch.setattr(ForkServerProcess, "start", lambda self: os.open("/nothing/here", os.O_RDONLY))
+            with pytest.raises(ModelUnavailableError):
+                await pool.run(Deadline.after(60), os.getpid)
         return await pool.run(Deadline.after(60), os.getpid)
 
     assert run(work) != os.getpid()

@@ -4,6 +4,7 @@ A pipe per process keeps the failure of one process from the tasks of the others
 inside the process. The server kills the process if the alarm has no effect, as during a call into C code.
 """
 
+import logging
 import os
 import pickle
 import resource
@@ -21,6 +22,8 @@ from typing import Any
 from thale.errors import ImageTooLargeError, ThaleError
 from thale.facade.deadline import Deadline
 from thale.telemetry.step_timing import StepTimings, record_steps
+
+logger = logging.getLogger(__name__)
 
 
 class WorkerDiedError(Exception):
@@ -77,7 +80,7 @@ class WorkerProcess:
         """Start the process unless it runs.
 
         Raises:
-            WorkerDiedError: If the worker is closed.
+            WorkerDiedError: If the worker is closed, or the system cannot start a process.
         """
         if self._process is not None and not self._process.is_alive():
             self.discard()  # it died while it was idle
@@ -85,13 +88,24 @@ class WorkerProcess:
             if self._is_closed:
                 raise WorkerDiedError
             if self._connection is None:
-                self._connection, child_connection = self._context.Pipe()
-                self._process = self._context.Process(
-                    target=_serve_tasks, args=(child_connection, self._parent_pipe, self._settings), daemon=True
-                )
-                self._process.start()
-                child_connection.close()
+                self._process, self._connection = self._start_process()
             return self._connection
+
+    def _start_process(self) -> tuple[ForkServerProcess, Connection]:
+        """Return a new process and its connection. A process that cannot start leaves nothing behind."""
+        connection, child_connection = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve_tasks, args=(child_connection, self._parent_pipe, self._settings), daemon=True
+        )
+        try:
+            process.start()
+        except OSError as error:
+            connection.close()
+            logger.warning("worker process cannot be started", extra={"error": str(error)})
+            raise WorkerDiedError from error
+        finally:
+            child_connection.close()
+        return process, connection
 
     def run(self, deadline: Deadline, task: Callable[..., Any], arguments: tuple[object, ...]) -> Outcome:
         """Run a task and wait for its outcome, without a time limit. `kill` ends the wait.
