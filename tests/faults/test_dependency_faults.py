@@ -1,22 +1,25 @@
-"""Faults of what the platform depends on, under load: a collector that hangs, and a registry that disappears."""
+"""Faults of what the platform depends on, under load: a collector that hangs, a vault or registry that disappears."""
 
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from tests.support.bounded_load import BoundedLoad
-from tests.support.facade_process import facade_process
-from tests.support.local_platform import run_platform, write_weights
+from tests.support.facade_process import FacadeProcess, facade_process
+from tests.support.fake_key_vault import run_key_vault
+from tests.support.local_platform import run_platform, wait_for, write_weights
 from tests.support.redis_process import run_redis
 from tests.support.rollout_environment import RolloutEnvironment, run_rollout_environment, sample_plates
 from tests.support.tiny_models import write_tiny_model
+from thale.auth.configured_store import open_store
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key
 from thale.local.data_dir import DataDir
@@ -115,16 +118,63 @@ def test_facade_serves_when_the_limit_store_fails(environment: RolloutEnvironmen
                 failed_s = time.monotonic()
                 assert redis.process is not None
                 redis.process.send_signal(signal.SIGSTOP)
+                wait_for("a failed call", lambda: _count_logged(facade, "limit store unavailable") == 1)
                 load.wait_for_successes(12)
                 redis.kill()
                 load.wait_for_successes(12)
                 redis.start()
+                # Twelve successes can take less than the second until the circuit's next probe.
+                wait_for("a call", lambda: _count_logged(facade, "limit store available again") == 1)
                 load.wait_for_successes(12)
             load.report("a limit store that hangs and dies", failed_s)
-            messages = {line["message"] for line in facade.log_lines()}
-    assert messages >= {"limit store unavailable", "limit store available again"}
     assert load.failures() == []
     assert load.wrong_measurements(baseline) == []
+
+
+def test_facade_serves_when_the_vault_is_unreachable(environment: RolloutEnvironment, tmp_path: Path) -> None:
+    """The last known keys serve while the vault fails, and after its address refuses connections."""
+    with ExitStack() as vault_stack:
+        vault = vault_stack.enter_context(run_key_vault(tmp_path))
+        vault.role = "Key Vault Secrets Officer"
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in vault.environment(tmp_path).items():
+                patch.setenv(name, value)
+            scopes = frozenset({"predict"})
+            key, _ = create_key(open_store(vault.url, Path()), "fault", scopes, timedelta(days=1), datetime.now(UTC))
+            settings = {
+                **_facade_settings(environment),
+                "THALE_KEY_VAULT": vault.url,
+                "THALE_KEY_VAULT_INTERVAL_S": "0.3",
+                "THALE_CALLER_RATE_PER_S": "1000",
+                "THALE_CALLER_BURST": "1000",
+            }
+            with facade_process(tmp_path / "facade.log", **settings) as facade:
+                url, headers = f"http://127.0.0.1:{facade.port}", {"Authorization": f"Bearer {key.text}"}
+                wait_for("credentials", lambda: _accepts_credential(facade, headers))
+                load = BoundedLoad(url, sample_plates()[:_PLATES], headers=headers)
+                baseline = load.measure_baseline()
+                with load.run():
+                    load.wait_for_successes(4)
+                    failed_s = time.monotonic()
+                    vault.status = HTTPStatus.SERVICE_UNAVAILABLE
+                    wait_for("a failed read", lambda: _count_logged(facade, "credentials unavailable") == 1)
+                    load.wait_for_successes(8)
+                    vault.status = None
+                    wait_for("a read", lambda: _count_logged(facade, "credentials available again") == 1)
+                    vault_stack.close()
+                    wait_for("a refused read", lambda: _count_logged(facade, "credentials unavailable") == 2)
+                    load.wait_for_successes(12)
+                load.report("a vault that fails and disappears", failed_s)
+    assert load.failures() == []
+    assert load.wrong_measurements(baseline) == []
+
+
+def _accepts_credential(facade: FacadeProcess, headers: Mapping[str, str]) -> bool:
+    return facade.request("POST", "/v1/phenotype", b"not an image", headers).status not in (401, 503)
+
+
+def _count_logged(facade: FacadeProcess, message: str) -> int:
+    return sum(line["message"] == message for line in facade.log_lines())
 
 
 def test_platform_serves_when_the_registry_disappears(tmp_path: Path) -> None:

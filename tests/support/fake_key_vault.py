@@ -7,11 +7,12 @@ read values, and a Secrets Officer may also write them. Writing a secret adds a 
 
 import json
 import secrets
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,7 +89,7 @@ def run_key_vault(folder: Path) -> Iterator[FakeKeyVault]:
     key, certificate = write_loopback_certificate(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _RequestHandler) as server:
+    with _Server(("127.0.0.1", 0), _RequestHandler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         vault = FakeKeyVault(f"https://127.0.0.1:{server.server_port}", certificate)
         server.vault = vault  # type: ignore[attr-defined]
@@ -99,6 +100,25 @@ def run_key_vault(folder: Path) -> Iterator[FakeKeyVault]:
         finally:
             server.shutdown()
             thread.join()
+            server.close_connections()
+
+
+class _Server(ThreadingHTTPServer):
+    """Server whose connections end with it. Otherwise a client that holds one would still get responses."""
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: list[socket.socket] = []
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def close_connections(self) -> None:
+        """Close all connections, also those that wait for their next request."""
+        for connection in self._connections:
+            with suppress(OSError):  # the client has closed it
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _RequestHandler(BaseHTTPRequestHandler):
