@@ -66,7 +66,7 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers wheel checkov azurite prometheus redis
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel checkov azurite prometheus redis
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)
@@ -142,6 +142,10 @@ redis: ## Report a missing Redis for the tests of the shared limit store
 	  echo "Redis is not installed: the tests of the shared limit store will be skipped (apt-get install \
 	  --no-install-recommends redis-server)"
 
+.PHONY: docs
+docs: install ## Build the documentation site in build/site; a warning, such as a broken link, is an error
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/site
+
 .PHONY: generate
 # Rules come first: the manifest for clusters contains slo.yaml, and dashboards use the recording rules.
 generate: install ## Write all generated files: rules, dashboards, references, first release, environment limits
@@ -151,6 +155,9 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m observability.dashboards
 	$(BIN)/python -m thale.telemetry.metrics_reference > docs/metrics.md
 	$(BIN)/python -m thale.phenotyping.traits.reference > docs/traits.md
+	$(BIN)/python -m thale.phenotyping.quality.flag_reference > docs/flags.md
+	$(BIN)/python -m tools.generate.cli_reference
+	$(BIN)/python -m tools.generate.settings_reference
 	$(BIN)/python -m tools.generate.terraform_reference
 	$(BIN)/python -m tools.generate.first_release
 	$(BIN)/python -m tools.generate.environment_limits

@@ -66,3 +66,15 @@ def test_support_table_has_the_bounds_of_the_project() -> None:
 
 def test_readme_has_at_most_120_lines() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+@pytest.mark.parametrize("workflow", sorted((ROOT / ".github/workflows").glob("*.y*ml")), ids=lambda path: path.stem)
+def test_workflow_calls_existing_make_targets(workflow: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    content = yaml.safe_load(workflow.read_text())
+    steps = [step for job in content["jobs"].values() for step in job.get("steps", ())]
+    called = re.findall(r"\bmake \"?([$a-zA-Z-]+)", "\n".join(step.get("run", "") for step in steps))
+    if "$TARGET" in called:
+        called = [*content[True]["workflow_dispatch"]["inputs"]["target"]["options"]]  # YAML 1.1 reads `on` as true
+    assert called
+    assert set(called) <= targets

@@ -16,6 +16,7 @@ class WorkerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="THALE_WORKER_", frozen=True)
 
     engine: EngineName = "openvino"
+    """Inference engine."""
     device: DeviceName = "cpu"
     """`cuda` requires the engine torch, an image built with DEVICE=cu130, and a GPU (docs/gpu.md)."""
     precision: Precision = "auto"

@@ -82,14 +82,20 @@ class FacadeSettings(BaseSettings):
     """URL of a predictor in a cluster, with the fields `{service}` and `{namespace}`."""
 
     host: str = "127.0.0.1"
+    """Address of the API. Other addresses than loopback require authentication."""
     port: int = Field(8080, ge=0, le=65535)
+    """Port of the API. 0 selects a free port."""
     metrics_host: str = "127.0.0.1"
+    """Address of the metrics and the status page."""
     metrics_port: int = Field(9090, ge=0, le=65535)
     """0 selects a free port, which is logged."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level of the log."""
 
     model_url: ModelServerAddress = "http://127.0.0.1:8085"
+    """The model server's inference API: an HTTP URL, or unix:PATH."""
     management_url: ModelServerAddress = "http://127.0.0.1:8086"
+    """The model server's management API: an HTTP URL, or unix:PATH."""
     model_metrics_url: ModelServerAddress | None = None
     """The model server's metrics, which the facade then serves on its metrics port: Prometheus scrapes no socket."""
     api_keys_path: Path | None = None
@@ -117,6 +123,7 @@ class FacadeSettings(BaseSettings):
     facade is ready without one, because a request must reach it to start a replica."""
 
     max_body_bytes: int = Field(64 * 2**20, gt=0)
+    """Maximum size of a request body. A larger one gets 413."""
     max_batch: int = Field(16, gt=0)
     """Maximum number of images in one request of the Open Inference Protocol."""
     request_timeout_s: float = Field(60.0, gt=0)
@@ -150,6 +157,7 @@ class FacadeSettings(BaseSettings):
     breaker_failures: int = Field(5, gt=0)
     """Failures among the last `breaker_window` outcomes of a version that open its circuit breaker."""
     breaker_window: int = Field(10, gt=0)
+    """Outcomes that a circuit breaker counts."""
     stable_breaker_open_s: float = Field(1.0, gt=0)
     """Open interval of a stable version's circuit breaker: its requests get 503 with Retry-After."""
     canary_breaker_open_s: float = Field(5.0, gt=0)
@@ -161,7 +169,9 @@ class FacadeSettings(BaseSettings):
     shadow_queue: int = Field(8, gt=0)
     """Shadow requests that may wait. The next one is dropped."""
     shadow_queue_bytes: int = Field(64 * 2**20, gt=0)
+    """Maximum memory of the images that wait for the shadow."""
     shadow_timeout_s: float = Field(20.0, gt=0)
+    """Timeout of a shadow request."""
     error_models_path: ErrorModelsFolder | None = None
     """Folder of error models for your own weights (`thale-models fit-error-model --out`), read at the start."""
     shadow_samples_path: Path | None = None
@@ -187,6 +197,7 @@ class FacadeSettings(BaseSettings):
     cors_origins: Origins = ()
     """Origins whose web pages may call the API, such as https://lab.example.org, separated by commas."""
     postprocess_workers: int = Field(2, gt=0)
+    """Processes for tracing, traits and overlays."""
     postprocess_memory_bytes: int = Field(896 * 2**20, gt=0)
     """Memory that a post-processing task may allocate. The overlay of 100 million pixels of 8 bits needs 768 MiB."""
     cost_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)

@@ -20,9 +20,13 @@ class OtelSettings(BaseSettings):
     exporter_otlp_traces_endpoint: str = ""
     """Full URL for traces. Default: the base URL with /v1/traces."""
     exporter_otlp_protocol: str = _SUPPORTED_PROTOCOL
+    """Protocol to the collector. thale supports http/protobuf only."""
     exporter_otlp_traces_protocol: str = ""
+    """Protocol for traces, instead of the one for all signals."""
     sdk_disabled: str = ""
+    """`true` sends no traces."""
     traces_exporter: str = "otlp"
+    """Any other value than `otlp` sends no traces."""
     service_name: str = ""
     """Replaces thale's own service names."""
     bsp_schedule_delay: str = ""

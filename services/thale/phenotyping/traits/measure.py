@@ -55,6 +55,13 @@ _FLAGS_FORCING_NAN = {"crossing", *_OUTLINE_FLAGS}
 
 _ABSENCE_FLAGS = ("no_root", "ungerminated", "no_shoot")
 
+DOUBT_FLAGS = frozenset().union(*_UNCERTAINTY_FLAGS.values(), *_IMAGE_FLAGS.values())
+"""Flags of an image or plant that make at least one trait uncertain."""
+UNKNOWN_FLAGS = frozenset({*_FLAGS_FORCING_NAN, *_ABSENCE_FLAGS}) | {
+    trait.unknown.code for trait in PLANT_TRAITS if trait.unknown is not None
+}
+"""Flags that come with a value of NaN."""
+
 _TILT_UNKNOWN_FLAG = Flag(
     code="tilt_unknown",
     message="no plate edge was found: the value is relative to the image's axes, whose angle to gravity is unknown",

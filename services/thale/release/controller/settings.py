@@ -34,11 +34,14 @@ class ControllerSettings(BaseSettings):
     """Folder or blob container for a copy of each change of a release. Default: no copies."""
 
     metrics_host: str = "127.0.0.1"
+    """Address of the metrics."""
     metrics_port: int = Field(9091, ge=0, le=65535)
     """0 selects any free port, which is logged."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level of the log."""
 
     poll_s: float = Field(0.5, gt=0)
+    """Interval at which the metrics of the facades are read during a rollout."""
     checkpoint_interval_s: float = Field(5.0, gt=0)
     """Interval of checkpoints during a rollout. Each checkpoint is a write to the Kubernetes API."""
     stuck_s: float = Field(3600.0, gt=0)
