@@ -66,7 +66,7 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel checkov azurite prometheus redis
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel checkov openapi-client azurite prometheus redis
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)
@@ -88,6 +88,11 @@ types: install ## Check the types with mypy --strict
 .PHONY: layers
 layers: install ## Check the import rules
 	$(BIN)/lint-imports
+
+BASE ?= origin/main
+.PHONY: contract
+contract: install ## Check that the OpenAPI document breaks no client of the git revision BASE, or has a new version
+	$(BIN)/python -m tools.contract_compatibility '$(BASE)'
 
 .PHONY: wheel
 wheel: install ## Build the wheel, install it alone, and import the facade without torch
@@ -120,6 +125,9 @@ sbom: install $(TOOLS)/sbom/.installed ## Write a software bill of materials of 
 	@mkdir -p dist
 	$(TOOLS)/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	  --output-file dist/sbom.cdx.json $(BIN)/python
+
+.PHONY: openapi-client
+openapi-client: $(TOOLS)/openapi-client/.installed ## Install the generator of clients for the test of the OpenAPI document
 
 # Azurite is Azure's emulator of Blob Storage. The tests of the model store use it.
 AZURITE := $(TOOLS)/azurite/node_modules/.bin/azurite-blob
@@ -163,6 +171,7 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m tools.generate.environment_limits
 	$(BIN)/python -m tools.generate.gpu_cost
 	$(BIN)/python -m tools.generate.licences > docs/licences.md
+	$(BIN)/python -m tools.generate.openapi_document
 
 # Azure's price list is public. List prices are not the prices of a contract.
 .PHONY: prices

@@ -50,6 +50,7 @@ LOCKS: Mapping[str, Lock] = {
     "uv": Lock(inputs=("uv",), constrained=False),
     "audit": Lock(inputs=("audit",), constrained=False),
     "checkov": Lock(inputs=("checkov",), constrained=False),
+    "openapi-client": Lock(inputs=("openapi-client",), constrained=False),
 }
 
 

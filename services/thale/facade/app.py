@@ -17,6 +17,7 @@ from thale.facade.admission.controller import AdmissionController
 from thale.facade.api import cors, health_routes, problems, v1, v1_series, v2
 from thale.facade.api.head_requests import HeadRequestMiddleware
 from thale.facade.api.middleware import RequestContextMiddleware
+from thale.facade.api.openapi_document import load_document
 from thale.facade.authentication_sources import open_authenticator
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror
@@ -61,6 +62,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
         # FastAPI's spans contain the whole query, including an image's name. RequestContextMiddleware records spans.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.openapi = load_document  # type: ignore[method-assign]
     app.state.settings = settings
     app.include_router(v1.router)
     app.include_router(v1_series.router)

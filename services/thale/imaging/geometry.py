@@ -21,11 +21,17 @@ class Frame(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     x0: int
+    """Left edge of the rectangle in source pixels."""
     y0: int
+    """Upper edge of the rectangle in source pixels."""
     source_width: int = Field(gt=0)
+    """Width of the rectangle in source pixels."""
     source_height: int = Field(gt=0)
+    """Height of the rectangle in source pixels."""
     width: int = Field(gt=0)
+    """Width of the frame in pixels."""
     height: int = Field(gt=0)
+    """Height of the frame in pixels."""
 
     @classmethod
     def from_box(cls, box_xyxy: tuple[int, int, int, int], factor: float) -> "Frame":

@@ -35,27 +35,39 @@ class SegmentationMeta(FrozenModel):
     """Metadata of a segmentation prediction: everything except its arrays."""
 
     model: ModelRef
+    """The model version."""
     classes: tuple[str, ...]
+    """Names of the classes, background first."""
     frame: Frame
+    """Rectangle of the image that the arrays cover."""
     calibration: Calibration
+    """Scale and plates of the image."""
     seconds: dict[str, float] = {}
+    """Durations of the worker's steps."""
 
 
 class SegmentationSummary(SegmentationMeta):
     """Areas of a segmentation: each pixel counts for its most likely class."""
 
     area_px: dict[str, float]
+    """Area of each class in square pixels of the image."""
     area_mm2: dict[str, NullableFloat]
+    """Area of each class in square millimetres. NaN without a scale."""
 
 
 class LandmarkPrediction(FrozenModel):
     """The landmarks of one image, in source pixels."""
 
     model: ModelRef
+    """The model version."""
     landmarks: tuple[Landmark, ...]
+    """Landmarks of the image."""
     calibration: Calibration
+    """Scale and plates of the image."""
     flags: tuple[Flag, ...] = ()
+    """Remarks about the prediction."""
     seconds: dict[str, float] = {}
+    """Durations of the worker's steps."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,13 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-NullableFloat = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+NullableFloat = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    WithJsonSchema({"type": ["number", "null"]}),
+]
 """A float that is serialized as null if it is NaN, and parsed from null as NaN."""
 
 MODEL_NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
@@ -41,4 +45,10 @@ def version_numbers(version: str) -> tuple[int, ...]:
 class FrozenModel(BaseModel):
     """Base class of the schemas: immutable, rejects unknown fields, serializes NaN as null."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_inf_nan="null",
+        protected_namespaces=(),
+        json_schema_serialization_defaults_required=True,  # every field is sent
+    )

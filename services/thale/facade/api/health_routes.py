@@ -8,13 +8,20 @@ from thale.errors import ParameterError
 from thale.facade.api import problems
 from thale.facade.api.authentication import is_authorised
 from thale.facade.api.dependencies import HealthDependency
+from thale.facade.api.health_responses import Index, Liveness, Readiness
 from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.schemas import Problem
 
 router = APIRouter()
 
 
-@router.get("/health/live", tags=["health"], summary="Is the process alive?", responses={503: {"model": None}})
+@router.get(
+    "/health/live",
+    operation_id="getLiveness",
+    tags=["health"],
+    summary="Is the process alive?",
+    responses={200: {"model": Liveness}, 503: {"model": Liveness}},
+)
 async def live(model_health: HealthDependency) -> JSONResponse:
     """Return 200 as long as the process serves requests, and 503 if only a restart helps."""
     if model_health.is_live():
@@ -22,7 +29,13 @@ async def live(model_health: HealthDependency) -> JSONResponse:
     return JSONResponse({"status": "stuck"}, 503)
 
 
-@router.get("/health/ready", tags=["health"], summary="Is every model ready?", responses={503: {"model": None}})
+@router.get(
+    "/health/ready",
+    operation_id="getReadiness",
+    tags=["health"],
+    summary="Is every model ready?",
+    responses={200: {"model": Readiness}, 503: {"model": Readiness}},
+)
 async def ready(request: Request, model_health: HealthDependency) -> JSONResponse:
     """Return 200 if the facade can serve requests, else 503 with the reasons in `missing`.
 
@@ -36,7 +49,13 @@ async def ready(request: Request, model_health: HealthDependency) -> JSONRespons
     return JSONResponse({"status": "not ready", "missing": missing}, 503)
 
 
-@router.get("/problems/{code}", tags=["problems"], summary="Describe a problem type", responses=PROBLEM_RESPONSES)
+@router.get(
+    "/problems/{code}",
+    operation_id="describeProblem",
+    tags=["problems"],
+    summary="Describe a problem type",
+    responses=PROBLEM_RESPONSES,
+)
 async def problem(code: str) -> Problem:
     """Return the title, the status and the meaning of a problem type."""
     description = problems.describe_problem(code)
@@ -45,7 +64,7 @@ async def problem(code: str) -> Problem:
     return description
 
 
-@router.get("/", include_in_schema=False)
+@router.get("/", operation_id="getIndex", tags=["health"], summary="Describe the server", response_model=Index)
 async def index() -> dict[str, str]:
     """Return name, version and links. HTML documentation would load scripts from the internet; use /openapi.json."""
     return {"name": "thale", "version": __version__, "contract": "/openapi.json", "ready": "/health/ready"}

@@ -88,19 +88,6 @@ class PhenotypeQuery(ImageQuery):
 
 
 _SINGLE_VALUE_PARAMETERS = frozenset({*PhenotypeQuery.model_fields, *MapQuery.model_fields}) - {"model"}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_IMAGE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "A JPEG, PNG or TIFF: its bytes, or the field `image` of a form.",
-        "content": {
-            **{kind: _BINARY for kind in ("image/jpeg", "image/png", "image/tiff", "application/octet-stream")},
-            "multipart/form-data": {
-                "schema": {"type": "object", "required": ["image"], "properties": {"image": _BINARY["schema"]}}
-            },
-        },
-    }
-}
 
 
 def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int | str, dict[str, Any]]:
@@ -118,10 +105,10 @@ def _responses(model: type[BaseModel], media_types: Sequence[str]) -> dict[int |
 @router.post(
     "/v1/phenotype",
     dependencies=[PREDICT],
+    operation_id="measurePhenotype",
     tags=["measure"],
     summary="Measure the plants of an image",
     responses=_responses(Phenotype, PHENOTYPE_TYPES),
-    openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
 async def phenotype(
@@ -138,10 +125,10 @@ async def phenotype(
 @router.post(
     "/v1/segment",
     dependencies=[PREDICT],
+    operation_id="segmentImage",
     tags=["measure"],
     summary="Segment the organs of an image",
     responses=_responses(SegmentationSummary, SEGMENT_TYPES),
-    openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
 async def segment(request: Request, query: Annotated[MapQuery, Query()], pipeline: PipelineDependency) -> Response:
@@ -152,10 +139,10 @@ async def segment(request: Request, query: Annotated[MapQuery, Query()], pipelin
 @router.post(
     "/v1/landmarks",
     dependencies=[PREDICT],
+    operation_id="detectLandmarks",
     tags=["measure"],
     summary="Detect the landmarks of an image",
     responses=_responses(LandmarkPrediction, (JSON,)),
-    openapi_extra=_IMAGE_BODY,
     response_class=Response,
 )
 async def landmarks(request: Request, query: Annotated[MapQuery, Query()], pipeline: PipelineDependency) -> Response:
@@ -163,7 +150,14 @@ async def landmarks(request: Request, query: Annotated[MapQuery, Query()], pipel
     return await _handle_upload(request, pipeline, query, (JSON,), pipeline.landmarks)
 
 
-@router.get("/v1/models", dependencies=[READ], tags=["models"], summary="List the models", responses=PROBLEM_RESPONSES)
+@router.get(
+    "/v1/models",
+    dependencies=[READ],
+    operation_id="listModels",
+    tags=["models"],
+    summary="List the models",
+    responses=PROBLEM_RESPONSES,
+)
 async def models(pipeline: PipelineDependency, model_health: HealthDependency) -> list[ModelInfo]:
     """Return every released model with its versions, cards and weights."""
     readiness = await model_health.readiness()
@@ -171,7 +165,12 @@ async def models(pipeline: PipelineDependency, model_health: HealthDependency) -
 
 
 @router.get(
-    "/v1/models/{name}", dependencies=[READ], tags=["models"], summary="Describe one model", responses=PROBLEM_RESPONSES
+    "/v1/models/{name}",
+    dependencies=[READ],
+    operation_id="getModel",
+    tags=["models"],
+    summary="Describe one model",
+    responses=PROBLEM_RESPONSES,
 )
 async def model(name: str, pipeline: PipelineDependency, model_health: HealthDependency) -> ModelInfo:
     """Return one model with its versions, cards and weights."""

@@ -1,8 +1,5 @@
 """Route /v1/series: the same plants on phenotypes that were measured before."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from python_multipart.multipart import parse_options_header
 
@@ -12,12 +9,11 @@ from thale.facade.api.authentication import PREDICT
 from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import PipelineDependency, cancel_on_disconnect, request_deadline
 from thale.facade.api.limited_route import LimitedRoute
-from thale.facade.api.openapi_body import inline_schema
 from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.facade.api.upload import admit_upload, stream_body
 from thale.facade.postprocess.types import JSON
 from thale.facade.request.stage_timing import stage
-from thale.series.schemas import SeriesRequest, SeriesResult
+from thale.series.schemas import SeriesResult
 
 router = APIRouter(route_class=LimitedRoute)
 
@@ -27,18 +23,14 @@ MAX_SERIES_BYTES = 32 * 2**20
 _SECONDS_PER_MEBIBYTE = 0.15
 """Time to parse a mebibyte of phenotypes and to follow their plants, for admission control."""
 
-_BODY: Mapping[str, Any] = {
-    "requestBody": {"required": True, "content": {JSON: {"schema": inline_schema(SeriesRequest)}}}
-}
-
 
 @router.post(
     "/v1/series",
     dependencies=[PREDICT],
+    operation_id="followSeries",
     tags=["measure"],
     summary="Follow the same plants through time",
     responses={200: {"model": SeriesResult, "description": "The tracks of each plate."}, **PROBLEM_RESPONSES},
-    openapi_extra=dict(_BODY),
     response_class=Response,
 )
 async def series(request: Request, pipeline: PipelineDependency) -> Response:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, StrictI
 
 from thale.errors import MalformedRequestError, ParameterError, describe_validation_error
 from thale.facade.api import v2_tensors
-from thale.facade.api.openapi_body import inline_schema
 from thale.facade.api.v2_json import decode_base64, split_long_texts
 from thale.facade.api.v2_tensors import IMAGE
 from thale.schemas import Region
@@ -31,27 +30,39 @@ class InferParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mm_per_px: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Scale in millimetres per pixel."""
     plate_width_mm: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Outer width of the plate in millimetres."""
     region: Region = "plate"
+    """The plate, or the whole image, which needs mm_per_px."""
     page: int | None = Field(None, ge=0, lt=10_000)
+    """Page of a TIFF with several pages, from 0."""
     experiment: str | None = Field(None, max_length=200)
+    """One version of the model processes all images of an experiment."""
     timeout_s: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Max seconds to the response."""
     binary_data_output: StrictBool | None = None
+    """True: all outputs are binary by default."""
 
 
 class InferInputParameters(BaseModel):
     """Parameters of an input. Other ones, such as MLServer's `content_type`, are ignored."""
 
     binary_data_size: Annotated[StrictInt, Field(ge=0, lt=10**10)] | None = None
+    """Bytes of this input after the JSON."""
 
 
 class InferInput(BaseModel):
     """An input tensor. Its values are in `data`, or in the `binary_data_size` bytes after the JSON."""
 
     name: _Name
+    """Name of the input: image."""
     shape: Annotated[list[_Size], Field(min_length=1, max_length=2), FailFast()]
+    """Number of images, or [N, 1]."""
     datatype: _Name
+    """BYTES."""
     parameters: InferInputParameters | None = None
+    """Parameters of the input."""
     data: list[Any] | None = Field(None, description="Base64 texts, flat or nested by the shape.")
 
 
@@ -61,22 +72,29 @@ class InferOutputParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     binary_data: StrictBool | None = None
+    """True: this output is binary."""
 
 
 class InferOutput(BaseModel):
     """A requested output."""
 
     name: _Name
+    """Name of the output."""
     parameters: InferOutputParameters | None = None
+    """Parameters of the output."""
 
 
 class InferRequest(BaseModel):
     """An inference request. Unknown fields are ignored: KServe's client also sends the model's name."""
 
     id: str | None = Field(None, max_length=256)
+    """Identifier that the response repeats."""
     parameters: InferParameters | None = None
+    """Parameters of the request."""
     inputs: Annotated[list[InferInput], Field(min_length=1, max_length=1), FailFast()]
+    """The only input."""
     outputs: list[InferOutput] | None = Field(None, max_length=_MAX_OUTPUTS)
+    """Outputs to return. All by default."""
 
     def select_outputs(self, available: list[dict[str, Any]]) -> Mapping[str, bool]:
         """Return the requested outputs, by default all; the value is True for the binary form.
@@ -95,13 +113,6 @@ class InferRequest(BaseModel):
             binary = None if output.parameters is None else output.parameters.binary_data
             selected[output.name] = default if binary is None else binary
         return selected
-
-
-def infer_request_body() -> dict[str, Any]:
-    """Return the OpenAPI description of an inference request's body."""
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    content = {"application/json": {"schema": inline_schema(InferRequest)}, "application/octet-stream": binary}
-    return {"requestBody": {"required": True, "content": content}}
 
 
 def parse_infer_request(

@@ -1,0 +1,103 @@
+"""A client that openapi-python-client generates from the document runs every operation of a running facade."""
+
+import base64
+import importlib
+import inspect
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.support import sample_images
+from tests.support.drawn_series import daily_series
+from tests.support.running_facade import Facade
+from thale.facade.api import openapi_document
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[4]
+GENERATOR = ROOT / ".tools" / "openapi-client" / "bin" / "openapi-python-client"
+DOCUMENT = Path(openapi_document.__file__).with_name("openapi.json")
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Generate the client, and yield the name of its package."""
+    if not GENERATOR.exists():
+        pytest.skip(f"{GENERATOR} is not installed: make openapi-client")
+    folder = tmp_path_factory.mktemp("generated")
+    config = folder / "config.json"
+    config.write_text(json.dumps({"post_hooks": []}))
+    command = (GENERATOR, "generate", "--path", DOCUMENT, "--output-path", folder / "thale_generated", "--meta", "none")
+    run = subprocess.run([*command, "--config", config, "--fail-on-warning"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    sys.path.insert(0, str(folder))
+    try:
+        yield "thale_generated"
+    finally:
+        sys.path.remove(str(folder))
+        for name in [name for name in sys.modules if name.split(".")[0] == "thale_generated"]:
+            del sys.modules[name]
+
+
+def operations(package: str) -> dict[str, ModuleType]:
+    """Return the module of each operation by its name."""
+    api = Path(importlib.import_module(f"{package}.api").__path__[0])
+    return {
+        path.stem: importlib.import_module(f"{package}.api.{path.parent.name}.{path.stem}")
+        for path in api.glob("*/*.py")
+        if path.stem != "__init__"
+    }
+
+
+def test_generated_client_runs_every_operation(generated: str, facade: Facade) -> None:
+    package, models = importlib.import_module(generated), importlib.import_module(f"{generated}.models")
+    file_type = importlib.import_module(f"{generated}.types").File
+    tensor = {
+        "name": "image",
+        "shape": [1],
+        "datatype": "BYTES",
+        "data": [base64.b64encode(sample_images.png()).decode()],
+    }
+    photographs = [
+        {"phenotype": json.loads(item.phenotype.model_dump_json())} for item in daily_series([[10.0], [15.0]])
+    ]
+    bodies: dict[str, Any] = {
+        "infer": lambda: models.InferRequest.from_dict({"inputs": [tensor]}),
+        "follow": lambda: models.SeriesRequest.from_dict({"photographs": photographs}),
+        "image": lambda: file_type(io.BytesIO(sample_images.png())),
+    }
+    paths = {"name": "plate-seg", "version": "1.0.0", "code": "scale"}
+    found = operations(generated)
+    document = json.loads(DOCUMENT.read_bytes())
+    assert len(found) == sum(len(item) for item in document["paths"].values())
+    for name, module in found.items():
+        parameters = inspect.signature(module.sync_detailed).parameters
+        arguments: dict[str, Any] = {
+            key: paths[key]
+            for key, parameter in parameters.items()
+            if parameter.default is parameter.empty and key != "client"
+        }
+        if "body" in parameters:
+            arguments["body"] = bodies[next((key for key in ("infer", "follow") if name.startswith(key)), "image")]()
+        client = package.AuthenticatedClient(facade.url, token="not verified without authentication")
+        response = module.sync_detailed(client=client, **arguments)
+        assert response.status_code == 200, (name, response.content)
+        assert response.parsed is not None, name
+
+
+def test_generated_client_reads_unknown_numbers_and_problems(generated: str, facade: Facade) -> None:
+    package, found = importlib.import_module(generated), operations(generated)
+    file_type = importlib.import_module(f"{generated}.types").File
+    client = package.AuthenticatedClient(facade.url, token="x")
+    measure = found["measure_phenotype"].sync
+    phenotype = measure(client=client, body=file_type(io.BytesIO(sample_images.png())))
+    assert (phenotype.scale.source, phenotype.scale.mm_per_px) == ("none", None)
+    problem = measure(client=client, body=file_type(io.BytesIO(b"GIF89a" + bytes(60))))
+    assert (problem.type_, problem.status) == ("/problems/unsupported-image", 415)
