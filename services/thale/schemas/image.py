@@ -87,7 +87,7 @@ class Calibration(FrozenModel):
     scale: Scale
     """Scale of the image."""
     plate: Plate | None = None
-    """The plate from which the scale was derived. None if there is none, or several."""
+    """The plate from which the scale was derived. None without a plate, or with several."""
     plates: tuple[Plate, ...] = ()
     """All plates in reading order. Empty in the response of an older model server."""
     flags: tuple[Flag, ...] = ()

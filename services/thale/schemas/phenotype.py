@@ -96,7 +96,7 @@ class TraitValue(FrozenModel):
     unit: str
     """Unit, such as mm or px."""
     ontology_id: str | None
-    """Nearest ontology term. None if there is none."""
+    """Nearest ontology term. None without a fitting term."""
     ontology_relation: OntologyRelation | None = None
     """Relation of the term to the trait."""
     ontology_qualifier: str | None = None
