@@ -98,6 +98,7 @@ contract: install ## Check that the OpenAPI document breaks no client of the git
 wheel: install ## Build the wheel, install it alone, and import the facade without torch
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	.ci/wheel-imports dist/thale-*.whl
+	.ci/client-install dist/thale-*.whl
 
 .PHONY: checkov
 # checkov reads bases before kustomize: overlays add digests (CKV_K8S_14), and `facts` is never applied (CKV_K8S_21).

@@ -289,3 +289,11 @@ def test_client_does_not_warn_about_safe_addresses(url: str, key: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         thale.Client(url, api_key=key)
+
+
+def test_client_names_the_extra_when_numpy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "thale.models.predictions", raising=False)
+    monkeypatch.setitem(sys.modules, "thale.models.predictions", None)
+    monkeypatch.setattr("thale.client.describe_missing_package", lambda error: f"missing: {error.name}")
+    with thale.Client("http://127.0.0.1:9") as client, pytest.raises(thale.ThaleError, match=r"missing: thale\.models"):
+        client.segment(b"")

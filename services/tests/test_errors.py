@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 
 from thale import errors
-from thale.errors import ThaleError, error_class
+from thale.errors import ThaleError, describe_missing_package, error_class
 
 # The codes are part of the wire format: problem types, metric labels and worker error bodies.
 CODES: dict[type[ThaleError], str] = {
@@ -57,6 +57,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.StoreError: "store",
     errors.SignatureError: "signature",
     errors.TargetError: "target",
+    errors.MissingPackageError: "missing-package",
     errors.SecretError: "secret",
     errors.ServerError: "server",
     errors.ServerUnreachableError: "server-unreachable",
@@ -126,3 +127,16 @@ def test_settings_error_description_names_variables() -> None:
     with pytest.raises(ValidationError) as caught:
         _Limits.model_validate({"low": 1})
     assert errors.describe_settings_error(caught.value) == "THALE_HIGH: Field required\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [
+        ("numpy.linalg", "the package numpy is not installed: pip install 'thale[server]'"),
+        ("torch", "the package torch is not installed: pip install 'thale[models]'"),
+        ("thale.missing", None),
+        (None, None),
+    ],
+)
+def test_describe_missing_package_names_the_extra(module: str | None, remedy: str | None) -> None:
+    assert describe_missing_package(ModuleNotFoundError(name=module)) == remedy

@@ -16,7 +16,15 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from thale.errors import ParameterError, ServerUnreachableError, ThaleError, UnexpectedResponseError, error_class
+from thale.errors import (
+    MissingPackageError,
+    ParameterError,
+    ServerUnreachableError,
+    ThaleError,
+    UnexpectedResponseError,
+    describe_missing_package,
+    error_class,
+)
 from thale.host.loopback import is_loopback
 from thale.schemas import ModelInfo, Phenotype, Problem
 from thale.series.schemas import SeriesItem, SeriesRequest, SeriesResult
@@ -159,15 +167,21 @@ class Client:
         return self._post("/v1/phenotype", image, parameters, "text/csv", table=table).decode()
 
     def segment(self, image: Image, **parameters: Unpack[Parameters]) -> "SegmentationPrediction":
-        """Return the probability maps of an image, one per organ. Raises as `phenotype` does."""
-        from thale.models.predictions import SegmentationPrediction  # imports NumPy, which no other method needs
+        """Return the probability maps of an image, one per organ.
+
+        Raises:
+            MissingPackageError: If the packages of `thale[server]` are not installed. Otherwise as `phenotype`.
+        """
+        with _server_packages():
+            from thale.models.predictions import SegmentationPrediction
 
         data = self._post("/v1/segment", image, parameters, "application/x-npz")
         return SegmentationPrediction.from_bytes(data)
 
     def landmarks(self, image: Image, **parameters: Unpack[Parameters]) -> "LandmarkPrediction":
-        """Return the landmarks of an image. Raises as `phenotype` does."""
-        from thale.models.predictions import LandmarkPrediction
+        """Return the landmarks of an image. Raises as `segment` does."""
+        with _server_packages():
+            from thale.models.predictions import LandmarkPrediction
 
         return _parse_response(LandmarkPrediction, self._post("/v1/landmarks", image, parameters, "application/json"))
 
@@ -249,6 +263,18 @@ class Client:
         if response.status != 200:
             raise _problem_to_error(response)
         return response
+
+
+@contextmanager
+def _server_packages() -> Iterator[None]:
+    """Raise `MissingPackageError` for an import of NumPy, which no other method needs."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        remedy = describe_missing_package(error)
+        if remedy is None:
+            raise
+        raise MissingPackageError(remedy) from error
 
 
 def _format_parameter(value: object) -> str:

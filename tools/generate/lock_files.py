@@ -41,10 +41,11 @@ class Lock:
 
 LOCKS: Mapping[str, Lock] = {
     "dev": Lock(("models", "dev"), ("build",)),
-    "services": Lock(("azure", "kubernetes", "redis")),
+    "services": Lock(("azure", "kubernetes", "redis", "server")),
     "model-server": Lock(("azure", "models")),
     "cuda": Lock(inputs=("cuda",), cuda=True),
-    "wheel": Lock(()),
+    "wheel": Lock(("server",)),
+    "client": Lock(()),
     "build": Lock(inputs=("build",)),
     "sbom": Lock(inputs=("sbom",)),
     "uv": Lock(inputs=("uv",), constrained=False),

@@ -19,11 +19,13 @@ from thale.cli.keys import keys
 from thale.cli.release import release
 from thale.errors import (
     InvalidTransitionError,
+    MissingPackageError,
     ParameterError,
     ThaleError,
     UnknownModelError,
     UnknownVersionError,
     WrongTaskError,
+    describe_missing_package,
 )
 from thale.host.files import describe_access_error
 from thale.host.interpreter import exclude_current_folder
@@ -288,6 +290,12 @@ def main() -> None:
         app()
     except ThaleError as error:
         _exit_with(error)
+    # `pip install thale` has the client only.
+    except ModuleNotFoundError as error:
+        remedy = describe_missing_package(error)
+        if remedy is None:
+            raise
+        _exit_with(MissingPackageError(remedy))
     # Boundary of the file system: a full disk or a missing permission is one sentence, wherever it occurs.
     except OSError as error:
         access_error = describe_access_error(error)

