@@ -76,10 +76,11 @@ test-fast: install ## Run the unit tests only: no server, no container
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m '$(UNIT)'
 
 .PHONY: lint
-lint: install ## Check code style with ruff and prose with the word list
+lint: install $(TOOLS)/zizmor/.installed ## Check code style with ruff, prose with the word list, and workflows with zizmor
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m tools.prose_lint
+	$(TOOLS)/zizmor/bin/zizmor --offline --quiet --no-progress .github
 
 .PHONY: types
 types: install ## Check the types with mypy --strict
@@ -317,6 +318,15 @@ images: ## Build both images (TAG=dev DEVICE=cpu|cu130 ENGINE=podman|docker BUIL
 .PHONY: images-check
 images-check: install ## Run both images hardened, analyse a synthetic plate, print their sizes (TAG=dev RUN_FLAGS=…)
 	$(BIN)/python -m tools.container_check --engine $(ENGINE) --tag $(TAG) --run-flags='$(RUN_FLAGS)'
+
+.PHONY: images-push
+images-push: install ## Push both images to REGISTRY and sign them with cosign (TAG=… REGISTRY=ghcr.io/OWNER)
+	$(BIN)/python -m tools.push_images --engine $(ENGINE) --tag $(TAG)
+
+.PHONY: release-check
+release-check: ## Check that TAG is the version of this checkout (TAG=v1.2.3)
+	@version=v$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' services/thale/_version.py); \
+	  test "$(TAG)" = "$$version" || { echo "the tag is $(TAG), and services/thale/_version.py has $$version"; exit 1; }
 
 # ENV=laptop|dev|staging|prod selects the environment. docs/deploy.md describes the steps and how to resume after a failure.
 DEPLOY = $(BIN)/python -m deploy

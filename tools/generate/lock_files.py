@@ -51,6 +51,7 @@ LOCKS: Mapping[str, Lock] = {
     "uv": Lock(inputs=("uv",), constrained=False),
     "audit": Lock(inputs=("audit",), constrained=False),
     "checkov": Lock(inputs=("checkov",), constrained=False),
+    "zizmor": Lock(inputs=("zizmor",), constrained=False),
     "openapi-client": Lock(inputs=("openapi-client",), constrained=False),
 }
 
