@@ -174,6 +174,7 @@ generate: install ## Write all generated files: rules, dashboards, references, f
 	$(BIN)/python -m tools.generate.gpu_cost
 	$(BIN)/python -m tools.generate.licences > docs/licences.md
 	$(BIN)/python -m tools.generate.openapi_document
+	$(BIN)/python -m tools.generate.http_reference
 
 # Azure's price list is public. List prices are not the prices of a contract.
 .PHONY: prices
