@@ -337,6 +337,10 @@ TO = --env $(or $(ENV),$(error set the environment: make $@ ENV=laptop|dev|stagi
 deploy: install ## Deploy this checkout to a cluster (ENV=laptop|dev|staging|prod); FRESH=1 repeats every step
 	$(DEPLOY) up $(TO) $(if $(FRESH),--fresh)
 
+.PHONY: preflight
+preflight: install ## Check the prerequisites of `make deploy`; changes nothing (ENV=…)
+	$(DEPLOY) preflight $(TO)
+
 .PHONY: plan
 plan: install ## Show the plan of `make deploy` (ENV=…)
 	$(DEPLOY) plan $(TO)

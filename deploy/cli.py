@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.context import ROOT, DeployContext
-from deploy.errors import DeployError
+from deploy.errors import DeployError, describe_file_error
 from deploy.settings import DeploySettings, Environment
 from deploy.steps import STEPS, DeployStep, run_step, run_steps
 
@@ -118,6 +118,7 @@ def main() -> None:
     """Run the command line."""
     try:
         app()
-    except DeployError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]deploy:[/] {escape(str(error))}", highlight=False)
+    except (DeployError, OSError) as error:
+        text = describe_file_error(error) if isinstance(error, OSError) else str(error)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]deploy:[/] {escape(text)}", highlight=False)
         sys.exit(1)

@@ -14,28 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from deploy import terraform
+from deploy.cluster_access import access_error
 from deploy.commands import run
 from deploy.context import NAMESPACE, DeployContext
-from deploy.errors import ClusterUnreachableError, CommandError, UnexpectedOutputError, WrongClusterError
+from deploy.errors import CommandError, UnexpectedOutputError, WrongClusterError
 from deploy.settings import Access
 
 FIELD_MANAGER = "thale-deploy"
 _TIMEOUT = "--request-timeout=20s"
 """Timeout of the first request to a cluster. Without it, kubectl waits for minutes if packets are dropped."""
-_UNREACHABLE = (
-    "connection refused",
-    "was refused",
-    "no such host",
-    "no route to host",
-    "i/o timeout",
-    "Unable to connect to the server",
-    "context deadline exceeded",
-    "Client.Timeout exceeded",
-    "TLS handshake timeout",
-    "current-context must exist",
-    ": EOF",
-)
-"""Texts of kubectl if no API server responds."""
 _DIFF_STATUS = 1
 """Exit status of `kubectl diff` if there are differences."""
 
@@ -62,15 +49,16 @@ class Cluster:
         """Run kubectl and return its standard output.
 
         Raises:
-            ClusterUnreachableError: If the cluster does not respond.
+            ClusterUnreachableError: If the cluster does not respond or rejects the credentials.
             CommandError: If kubectl fails otherwise.
         """
         command = [*self.command, *arguments]
         try:
             return run(command, stdin=stdin, variables=self.variables, ok_statuses=ok_statuses).stdout
         except CommandError as error:
-            if (reason := _unreachable_reason(error.output)) is not None:
-                raise ClusterUnreachableError(self.context.environment, error, reason) from error
+            # The output of `exec` is that of a program in a pod, whose store may refuse a connection.
+            if arguments[0] != "exec" and (denied := access_error(self.context.environment, error)) is not None:
+                raise denied from error
             raise
 
     def get(self, *arguments: str) -> Any:
@@ -155,12 +143,6 @@ def locate_cluster(context: DeployContext) -> AksCluster:
     return AksCluster(region["resource_group"], region["cluster"])
 
 
-def _unreachable_reason(output: str) -> str | None:
-    """Return the last line of kubectl's output about an API server that does not respond, or None."""
-    lines = [line.strip() for line in output.splitlines() if any(text in line for text in _UNREACHABLE)]
-    return lines[-1] if lines else None
-
-
 def _cluster_from_kubeconfig(context: DeployContext, kubeconfig: Path) -> Cluster:
     return Cluster(context, ["kubectl", f"--kubeconfig={kubeconfig}"], {"KUBECONFIG": str(kubeconfig)})
 
@@ -172,7 +154,9 @@ def _write_local_kubeconfig(context: DeployContext) -> Path:
     try:
         return _write_kubeconfig(context, run(command).stdout)
     except CommandError as error:
-        raise ClusterUnreachableError(context.environment, error, error.output.strip() or "no kubeconfig") from error
+        if (denied := access_error(context.environment, error)) is not None:
+            raise denied from error
+        raise
 
 
 def _fetch_aks_kubeconfig(context: DeployContext) -> Path:

@@ -2,7 +2,7 @@
 
 DeployError
 ├── CommandError               a command failed, with the end of its output
-│   └── ClusterUnreachableError  the cluster does not respond
+│   └── ClusterUnreachableError  the cluster does not respond, or the kubeconfig gives no access to it
 ├── SettingsError              the environment's settings are invalid
 ├── PrerequisitesMissingError  preflight: all missing prerequisites at once
 ├── StepOrderError             a step needs an artifact of an earlier step
@@ -35,16 +35,12 @@ class CommandError(DeployError):
 
 
 class ClusterUnreachableError(CommandError):
-    """The cluster does not respond; the message is one sentence with the remedy."""
+    """The cluster cannot be used; the message is one sentence with the remedy."""
 
-    def __init__(self, environment: str, error: CommandError, reason: str) -> None:
+    def __init__(self, error: CommandError, problem: str, remedy: str) -> None:
         super().__init__((), error.status, error.output)
-        remedy = (
-            "start the cluster, or set `context = …` in the settings to one of: kubectl config get-contexts"
-            if environment == "laptop"
-            else 'see docs/deploy.md, "Access to a private cluster"'
-        )
-        self.args = (f"the cluster of {environment} does not respond ({reason}): {remedy}",)
+        self.problem, self.remedy = problem, remedy
+        self.args = (f"{problem}: {remedy}",)
 
 
 class SettingsError(DeployError):
@@ -98,3 +94,8 @@ class SmokeError(DeployError):
 
 class ForbiddenOperationError(DeployError):
     """The operation is forbidden for this environment."""
+
+
+def describe_file_error(error: OSError) -> str:
+    """Return one sentence about a file that cannot be read or written, as in a read-only checkout."""
+    return f"{error.filename or 'a file'}: {error.strerror or error}: run it in a checkout that you may write to"

@@ -2,7 +2,13 @@
 
 from deploy import cluster
 from deploy.context import DeployContext
-from deploy.errors import CommandError, DeployError, MissingPrerequisite, PrerequisitesMissingError
+from deploy.errors import (
+    ClusterUnreachableError,
+    CommandError,
+    DeployError,
+    MissingPrerequisite,
+    PrerequisitesMissingError,
+)
 from deploy.gpu_nodes import missing_gpu_nodes
 from deploy.machines import missing_machines
 from deploy.state import State
@@ -52,6 +58,8 @@ def _missing_locally(context: DeployContext) -> list[MissingPrerequisite]:
     remedy = "kind create cluster, or set `context = …` in the settings to one of: kubectl config get-contexts"
     try:
         cluster.connect(context).check_environment()
+    except ClusterUnreachableError as error:
+        return [MissingPrerequisite(f"a reachable cluster: {error.problem}", error.remedy)]
     except DeployError as error:
-        return [MissingPrerequisite(f"a reachable cluster of the laptop environment: {error}", remedy)]
+        return [MissingPrerequisite(f"a reachable cluster: {error}", remedy)]
     return []

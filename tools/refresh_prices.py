@@ -12,6 +12,7 @@ import json
 import re
 import sys
 import tomllib
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -111,6 +112,9 @@ def main() -> int:
         text = options.prices.read_text()
         source = options.price_list or tomllib.loads(text)["source"]
         options.prices.write_text(refresh_prices(text, source, datetime.now(UTC).date().isoformat()))
+    except urllib.error.URLError as error:
+        sys.stderr.write(f"prices unchanged: {source} cannot be read ({error.reason}): run it with internet access\n")
+        return 1
     except (OSError, ValueError, KeyError, PriceListError) as error:
         sys.stderr.write(f"prices unchanged: {error}\n")
         return 1

@@ -15,7 +15,7 @@ from deploy import cluster as clusters
 from deploy.addons.table import AddonError
 from deploy.context import ROOT, DeployContext
 from deploy.day_two.procedure import Procedure, run_procedure
-from deploy.errors import DeployError
+from deploy.errors import DeployError, describe_file_error
 from deploy.settings import DeploySettings, Environment
 from thale.errors import ThaleError
 
@@ -196,6 +196,7 @@ def main() -> None:
     """Run the command line."""
     try:
         app()
-    except (DeployError, AddonError, ThaleError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]day two:[/] {escape(str(error))}", highlight=False)
+    except (DeployError, AddonError, ThaleError, OSError) as error:
+        text = describe_file_error(error) if isinstance(error, OSError) else str(error)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]day two:[/] {escape(text)}", highlight=False)
         sys.exit(1)

@@ -80,7 +80,7 @@ def test_unreachable_cluster_is_one_sentence(env: DeployEnvironment) -> None:
 @pytest.mark.integration
 def test_missing_context_is_one_sentence(env: DeployEnvironment) -> None:
     context = env.context(Environment.LAPTOP, context="missing")
-    with pytest.raises(ClusterUnreachableError, match=r"does not respond \(.*context.* missing"):
+    with pytest.raises(ClusterUnreachableError, match=r"is selected \(.*context.* missing"):
         print_status(context)
 
 
@@ -102,4 +102,4 @@ def test_models_logs_why_the_pod_of_the_job_is_pending(env: DeployEnvironment, m
     monkeypatch.setattr(models, "_final_condition", lambda found: None)
     with pytest.raises(NotReadyError, match="did not end within"):
         models.run(context)
-    assert "waiting: pod register-models-1: container register: ImagePullBackOff" in env.output.getvalue()
+    assert "waiting: pod register-models-1: ImagePullBackOff (no such image)" in env.output.getvalue()

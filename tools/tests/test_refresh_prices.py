@@ -122,7 +122,8 @@ def test_unreachable_list_leaves_the_file(
     monkeypatch.setattr(sys, "argv", ["refresh", "--prices", str(path), "--price-list", "http://127.0.0.1:1/prices"])
     assert refresh_prices.main() == 1
     assert path.read_text() == PRICES.read_text()
-    assert "prices unchanged" in capsys.readouterr().err
+    assert "http://127.0.0.1:1/prices cannot be read (" in (text := capsys.readouterr().err)
+    assert text.endswith("run it with internet access\n")
 
 
 def test_price_file_names_its_source() -> None:
