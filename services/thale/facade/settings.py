@@ -155,9 +155,14 @@ class FacadeSettings(BaseSettings):
     canary_timeout_factor: float = Field(3.0, ge=1)
     """Ratio of a canary's timeout to the stable version's p99 latency over its last 256 responses."""
     breaker_failures: int = Field(5, gt=0)
-    """Failures among the last `breaker_window` outcomes of a version that open its circuit breaker."""
+    """Failures among the last `breaker_window` outcomes of a stable version that open its circuit breaker."""
     breaker_window: int = Field(10, gt=0)
-    """Outcomes that a circuit breaker counts."""
+    """Outcomes that a stable version's circuit breaker counts."""
+    canary_breaker_failures: int = Field(8, gt=0)
+    """Failures among the last `canary_breaker_window` outcomes of a canary that open its circuit breaker. The judge
+    needs 4 to 8 failures for a rollback after up to 1000 good responses."""
+    canary_breaker_window: int = Field(16, gt=0)
+    """Outcomes that a canary's circuit breaker counts."""
     stable_breaker_open_s: float = Field(1.0, gt=0)
     """Open interval of a stable version's circuit breaker: its requests get 503 with Retry-After."""
     canary_breaker_open_s: float = Field(5.0, gt=0)

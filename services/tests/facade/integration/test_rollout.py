@@ -277,7 +277,7 @@ def test_failing_canary_is_skipped_until_it_recovers(rollout: RolloutStack) -> N
         assert rollout.segmenting_version() == "1.0.0"
     assert (
         metric_value("thale_model_requests_total", FAULTY, outcome="error")
-        == requests + rollout.settings.breaker_failures
+        == requests + rollout.settings.canary_breaker_failures
     )
     wait_until(
         lambda: (

@@ -23,13 +23,11 @@ class BreakerRegistry:
     """
 
     def __init__(self, settings: FacadeSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        open_s_by_role: dict[Role, float] = {
-            "stable": settings.stable_breaker_open_s,
-            "canary": settings.canary_breaker_open_s,
-        }
-        self._configs = {
-            role: BreakerConfig(settings.breaker_failures, settings.breaker_window, open_s)
-            for role, open_s in open_s_by_role.items()
+        self._configs: dict[Role, BreakerConfig] = {
+            "stable": BreakerConfig(settings.breaker_failures, settings.breaker_window, settings.stable_breaker_open_s),
+            "canary": BreakerConfig(
+                settings.canary_breaker_failures, settings.canary_breaker_window, settings.canary_breaker_open_s
+            ),
         }
         self._clock = clock
         self._breakers: dict[_BreakerKey, CircuitBreaker] = {}
