@@ -60,8 +60,8 @@ lock: install $(TOOLS)/uv/.installed ## Write requirements/*.txt after a change 
 	$(BIN)/python -m tools.generate.lock_files $(TOOLS)/uv/bin/uv
 
 .PHONY: run
-run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ctrl-C
-	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)'
+run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ctrl-C (PORT=8080)
+	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)' $(if $(PORT),--port '$(PORT)')
 
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.

@@ -159,3 +159,12 @@ def test_read_dataset_stamp_skips_validation_until_a_change(tmp_path: Path) -> N
     shrink_mask(tmp_path, rows)
     with pytest.raises(DatasetError):
         check()
+
+
+def test_read_dataset_reads_a_manifest_with_semicolons(tmp_path: Path) -> None:
+    """Spreadsheets in countries with a decimal comma write them, with a byte order mark."""
+    write_plate_folder(tmp_path)
+    samples = read(tmp_path).samples
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\ufeff" + manifest.read_text().replace(",", ";"))
+    assert [sample.image for sample in read(tmp_path).samples] == [sample.image for sample in samples]

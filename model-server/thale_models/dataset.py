@@ -137,7 +137,11 @@ def _file_state_digest(dataset: Dataset) -> str:
 def _read_rows(manifest: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="", restkey="surplus")
+            header = file.readline()
+            file.seek(0)
+            # Spreadsheets in countries with a decimal comma write semicolons.
+            delimiter = ";" if header.count(";") > header.count(",") else ","
+            reader = csv.DictReader(file, restval="", restkey="surplus", delimiter=delimiter)
             missing = {"image", "plant", "split"} - set(reader.fieldnames or ())
             if missing:
                 problem = f"manifest.csv: has no column {', '.join(sorted(missing))}"

@@ -57,6 +57,8 @@ class Parameters(TypedDict, total=False):
     """True: an image that may not show an upright square plate raises DoubtfulImageError. For measurements only."""
     page: int | None
     """Page of a TIFF with several pages, counted from 0."""
+    timeout_s: float | None
+    """Maximum seconds to the response, up to the server's limit."""
     name: str | None
     """Image name in the response. The default is the file name of a path."""
 
@@ -233,7 +235,8 @@ class Client:
     def _post(self, path: str, image: Image, parameters: Parameters, accept: str, **options: str) -> bytes:
         query = {key: _format_parameter(value) for key, value in parameters.items() if value is not None} | options
         if not isinstance(image, bytes):
-            query.setdefault("name", Path(image).name)
+            # Bytes of a name in another encoding than UTF-8 are replaced: a query contains text.
+            query.setdefault("name", os.fsencode(Path(image).name).decode(errors="replace"))
         with _open_body(image) as (body, length):
             headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
             return self._request("POST", path, accept, query=query, body=body, headers=headers).data

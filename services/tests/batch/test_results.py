@@ -18,6 +18,7 @@ from thale.batch.results import (
     write_result,
     write_tables,
 )
+from thale.batch.series import find_result_names
 from thale.errors import FileAccessError
 
 _FULL_DISK = Path("/dev/full")  # a write to it fails with ENOSPC, in any container
@@ -76,3 +77,9 @@ def test_write_result_has_rsml_only_for_image_with_roots(tmp_path: Path) -> None
     assert is_complete(tmp_path, "plate")
     (tmp_path / "plate.json").unlink()
     assert not is_complete(tmp_path, "plate")
+
+
+def test_find_result_names_reads_a_table_with_semicolons(tmp_path: Path) -> None:
+    table = tmp_path / "traits.csv"
+    table.write_text("\ufeffimage;value\na.png;1,5\nb.png;\na.png;2,5\n", encoding="utf-8")
+    assert find_result_names(table) == ["a", "b"]

@@ -1,50 +1,21 @@
 """Tests of the files that `thale analyze` writes for all images, with a client that measures without a server."""
 
 import csv
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.support import sample_images
 from tests.support.json2csv import read_single_values
-from tests.support.sample_phenotypes import image_metadata, phenotype, seedling, served_models
+from tests.support.seedling_client import SeedlingClient, connect_to
 from thale.batch.results import COCO, PLANTCV, WIDE_TABLE
-from thale.cli import analyze
 from thale.cli.app import app
-from thale.schemas import Phenotype
-
-
-class SeedlingClient:
-    """Client that finds one seedling on each image. It counts its requests."""
-
-    def __init__(self) -> None:
-        self.request_count = 0
-
-    def models(self) -> list[SimpleNamespace]:
-        """Return the models of the sample phenotypes, which all serve."""
-        return served_models()
-
-    def phenotype(self, path: Path, **_parameters: object) -> Phenotype:
-        self.request_count += 1
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return phenotype(seedling(), image=image_metadata(path.name, digest, 240, 200))
 
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> SeedlingClient:
-    fake = SeedlingClient()
-
-    @contextmanager
-    def connect(*_arguments: object) -> Iterator[SeedlingClient]:
-        yield fake
-
-    monkeypatch.setattr(analyze, "connect_or_start", connect)
-    return fake
+    return connect_to(monkeypatch, SeedlingClient())
 
 
 def run(*arguments: str | Path) -> str:
@@ -107,9 +78,10 @@ def test_analyze_tables_omit_results_of_other_scale(client: SeedlingClient, phot
 def test_analyze_names_results_of_earlier_runs(client: SeedlingClient, photos: Path, tmp_path: Path) -> None:
     run(photos / "a.png", "--out", tmp_path / "out")
     output = run(photos / "b.jpg", "--out", tmp_path / "out")
-    assert images_in_table(tmp_path / "out") == ["a.png", "b.jpg"]
-    assert "results of earlier runs are in the tables too: a" in output
+    assert images_in_table(tmp_path / "out") == ["b.jpg"]
+    assert "earlier runs are not in the tables, because this command does not name their photographs: a" in output
     assert "earlier runs" not in run(photos, "--out", tmp_path / "out")
+    assert images_in_table(tmp_path / "out") == ["a.png", "b.jpg"]
 
 
 @pytest.mark.parametrize("degrees", ["45", "-90", "360"])

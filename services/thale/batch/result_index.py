@@ -1,13 +1,15 @@
 """Index of the finished measurements and their result names: a SQLite file in the folder of results."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from thale.batch.sources import Source
+from thale.batch.result_names import candidate_names
+from thale.batch.sources import Source, identity
 from thale.errors import FileAccessError, ParameterError
 from thale.host.files import access_errors
 
@@ -92,21 +94,21 @@ class ResultIndex:
         The preferred name is the file name. If another source has it, the folder name is added as prefix, and then a
         number as suffix. A moved file keeps its name.
         """
-        path = str(source.path.resolve())
+        path = _source_key(source.path)
         row = self._database.execute("SELECT name FROM results WHERE source = ?", (path,)).fetchone()
         if row is not None:
             return str(row[0])
-        for name in _candidate_names(source):
+        for name in candidate_names(source):
             if name.casefold() not in _RESERVED_NAMES and self._reserve_name(name, path, sha256):
                 return name
         raise AssertionError("candidate names are unlimited")
 
-    def _reserve_name(self, name: str, path: str, sha256: str) -> bool:
+    def _reserve_name(self, name: str, path: str | bytes, sha256: str) -> bool:
         row = self._database.execute("SELECT source, sha256 FROM results WHERE name = ?", (name,)).fetchone()
         if row is None:
             self._database.execute("INSERT INTO results (name, source) VALUES (?, ?)", (name, path))
             return True
-        is_moved = row[1] == sha256 and not Path(row[0]).exists()
+        is_moved = row[1] == sha256 and not Path(os.fsdecode(row[0])).exists()
         if is_moved:
             self._database.execute("UPDATE results SET source = ? WHERE name = ?", (path, name))
         return is_moved
@@ -125,7 +127,7 @@ class ResultIndex:
     def source_path(self, name: str) -> Path | None:
         """Return the photograph of a result, or None if the name is not assigned."""
         row = self._database.execute("SELECT source FROM results WHERE name = ?", (name,)).fetchone()
-        return None if row is None else Path(row[0])
+        return None if row is None else Path(os.fsdecode(row[0]))
 
     def mark_finished(self, name: str, entry: ResultEntry) -> None:
         """Mark a result as complete."""
@@ -140,7 +142,7 @@ class ResultIndex:
 
     def finished_name(self, source: Source) -> str | None:
         """Return the name of the finished result of a source, or None if it is not finished."""
-        path = str(source.path.resolve())
+        path = _source_key(source.path)
         row = self._database.execute(
             "SELECT name FROM results WHERE source = ? AND sha256 IS NOT NULL", (path,)
         ).fetchone()
@@ -159,15 +161,10 @@ def _write_error(folder: Path, error: sqlite3.OperationalError) -> FileAccessErr
     )
 
 
-def _candidate_names(source: Source) -> Iterator[str]:
-    preferred = source.label.with_suffix("")
-    yield preferred.as_posix()
-    parent_name = source.path.resolve().parent.name
-    qualified = (
-        preferred.with_name(f"{parent_name}_{preferred.name}").as_posix() if parent_name else preferred.as_posix()
-    )
-    yield qualified
-    number = 2
-    while True:
-        yield f"{qualified}-{number}"
-        number += 1
+def _source_key(path: Path) -> str | bytes:
+    """Return the path of a source as text, or as bytes if its name is not UTF-8: SQLite stores no surrogates."""
+    encoded = os.fsencode(identity(path))
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError:
+        return encoded

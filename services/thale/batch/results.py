@@ -74,8 +74,17 @@ def read_result(folder: Path, name: str) -> Phenotype:
         raise ParameterError(f"{path} is missing or damaged: delete it and run `thale analyze` again") from error
 
 
-def write_tables(folder: Path, names: Sequence[str], *, with_coco: bool = False, with_plantcv: bool = False) -> None:
+def write_tables(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    with_coco: bool = False,
+    with_plantcv: bool = False,
+    with_bom: bool = False,
+) -> None:
     """Write the long and the wide table of these results, and coco.json and plantcv.json if requested.
+
+    With a byte order mark (`with_bom`), Excel reads the tables as UTF-8. R and pandas then need `utf-8-sig`.
 
     All but coco.json are written with one result at a time, so that ten thousand results fit into memory.
 
@@ -84,7 +93,7 @@ def write_tables(folder: Path, names: Sequence[str], *, with_coco: bool = False,
         FileAccessError: If a table cannot be written. The table of an earlier run is unchanged.
     """
     with access_errors(WRITE_FAILURE):
-        _write_tables(folder, names)
+        _write_tables(folder, names, "utf-8-sig" if with_bom else "utf-8")
         if with_coco:
             write_atomically(folder / COCO, coco.write(read_result(folder, name) for name in names))
         if with_plantcv:
@@ -92,16 +101,16 @@ def write_tables(folder: Path, names: Sequence[str], *, with_coco: bool = False,
                 out.writelines(plantcv.chunks(read_result(folder, name) for name in names))
 
 
-def _write_tables(folder: Path, names: Sequence[str]) -> None:
+def _write_tables(folder: Path, names: Sequence[str], encoding: str) -> None:
     long_header = table.long_csv([])
     wide = _WideTable()
-    with _open_atomically(folder / LONG_TABLE) as long:
+    with _open_atomically(folder / LONG_TABLE, encoding) as long:
         long.write(long_header)
         for name in names:
             phenotype = read_result(folder, name)
             long.write(table.long_csv([phenotype]).removeprefix(long_header))
             wide.add(phenotype)
-    with _open_atomically(folder / WIDE_TABLE) as out:
+    with _open_atomically(folder / WIDE_TABLE, encoding) as out:
         wide.write(out)
 
 
@@ -147,9 +156,9 @@ def _path(folder: Path, name: str, suffix: str) -> Path:
 
 
 @contextmanager
-def _open_atomically(path: Path) -> Iterator[IO[str]]:
+def _open_atomically(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
     """Open a text file that replaces `path` when the context ends without an exception."""
-    with replace_atomically(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with replace_atomically(path) as partial, partial.open("w", encoding=encoding, newline="") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())

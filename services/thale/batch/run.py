@@ -1,20 +1,26 @@
 """Measurement of many images, two at a time, with resumption of an earlier run."""
 
+import errno
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from thale._version import __version__
+from thale.batch.large_images import UPLOAD_LIMIT_BYTES, pack_losslessly
 from thale.batch.result_index import WRITE_FAILURE, ModelIdentity, ResultEntry, ResultIndex
+from thale.batch.result_names import is_shortened, preferred_name
 from thale.batch.results import is_complete, remove_result, write_result
-from thale.batch.sources import Source
+from thale.batch.sources import Source, printable
 from thale.client import Client, Parameters
 from thale.errors import (
     DamagedImageError,
+    DeadlineExceededError,
+    FileAccessError,
     ForbiddenError,
     ModelError,
     ParameterError,
@@ -27,6 +33,7 @@ from thale.errors import (
     WrongTaskError,
 )
 from thale.host.files import access_errors
+from thale.imaging.image_io import read_header
 from thale.schemas import ModelInfo, Phenotype
 
 _CONCURRENCY = 2
@@ -41,6 +48,8 @@ _FATAL_ERRORS = (
     RateLimitedError,
 )
 """Errors that all following images would get too. Before a RateLimitedError, the client has retried the request."""
+_ERRORS_OF_ONE_RESULT = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG})
+"""Errors of the name of one result: a folder has the name of its file, or a file the name of its folder."""
 
 OutcomeCallback = Callable[["ImageOutcome"], None]
 
@@ -68,7 +77,11 @@ class BatchSummary:
 
     def renamed_outcomes(self) -> list[ImageOutcome]:
         """Return the outcomes whose result name differs from the file name, because another file has that name."""
-        return [o for o in self.outcomes if o.name and o.name != o.source.label.with_suffix("").as_posix()]
+        return [o for o in self.outcomes if o.name and o.name != preferred_name(o.source)]
+
+    def shortened_outcomes(self) -> list[ImageOutcome]:
+        """Return the outcomes whose file name is too long for the names of the results."""
+        return [o for o in self.outcomes if o.name and is_shortened(o.source)]
 
     def duplicates(self) -> list[tuple[ImageOutcome, ImageOutcome]]:
         """Return pairs of a byte-identical copy and its original."""
@@ -83,10 +96,10 @@ class BatchSummary:
 
 @dataclass(frozen=True)
 class TableContent:
-    """Names of the results in the tables of a run, and of results in its folder that need a remark.
+    """Names of the results in the tables of a run, and of results in its folder that are not in them.
 
-    `from_earlier_runs` are in the tables, although this run does not name their photographs. `without_photograph` and
-    `with_other_inputs` (parameters, models or version of thale) are not.
+    `from_earlier_runs` have photographs that this run does not name. `with_other_inputs` have other parameters, other
+    models or another version of thale.
     """
 
     names: list[str]
@@ -115,7 +128,10 @@ class BatchRun:
         self._folder = folder
         self._parameters = parameters
         self._on_outcome = on_outcome
-        self._parameters_json = json.dumps({**parameters, "thale": __version__}, sort_keys=True)
+        # A time limit changes no result.
+        measured_with = {name: value for name, value in parameters.items() if name != "timeout_s"}
+        self._parameters_json = json.dumps({**measured_with, "thale": __version__}, sort_keys=True)
+        self._sources: Sequence[Source] = ()
         self._serving_versions = serving_versions(client.models(), parameters.get("model"))
         self._consecutive_failures = 0
         self.summary = BatchSummary()
@@ -131,6 +147,7 @@ class BatchRun:
             RequestError: If the server rejects the credential, or a limit of the caller is reached for longer than a
                 minute. A later run continues with the images that are left.
         """
+        self._sources = sources
         in_progress: dict[Future[Phenotype], _ImageJob] = {}
         pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="measure")
         try:
@@ -149,19 +166,19 @@ class BatchRun:
                     self._record_result(job, future.result())
 
     def table_content(self) -> TableContent:
-        """Return the results that belong to one table: equal parameters and models, and a photograph that exists."""
-        own = {outcome.name for outcome in self.summary.outcomes if outcome.kind != "failed"}
+        """Return the results of this run's images with its parameters and models, also of images it did not reach."""
+        failed = {outcome.name for outcome in self.summary.by_kind("failed")}
+        own = {self._index.finished_name(source) for source in self._sources} - failed
         content = TableContent([], [], [], [])
         for name in self._index.finished_names():
             path = self._index.source_path(name)
-            if name in own:
-                content.names.append(name)
+            if path is None or not path.exists():
+                content.without_photograph.append(name)
             elif not self._has_equal_inputs(name):
                 content.with_other_inputs.append(name)
-            elif path is None or not path.exists():
-                content.without_photograph.append(name)
-            else:
+            elif name in own:
                 content.names.append(name)
+            else:
                 content.from_earlier_runs.append(name)
         return content
 
@@ -197,14 +214,23 @@ class BatchRun:
 
     def _measure_one(self, job: _ImageJob) -> Phenotype:
         """Measure one image and write its result. Runs in a thread of the pool."""
-        phenotype = self._client.phenotype(job.source.path, **self._parameters)
-        image = job.source.path.read_bytes()
-        if {phenotype.image.sha256, hashlib.sha256(image).hexdigest()} != {job.sha256}:
+        page = self._parameters.get("page")
+        with _source_errors():
+            image = job.source.path.read_bytes()
+        if len(image) > UPLOAD_LIMIT_BYTES:
+            metadata = read_header(image, page=page)
+            parameters: Parameters = {**self._parameters, "page": None, "name": job.source.label.name}
+            phenotype = self._client.phenotype(pack_losslessly(image, page), **parameters)
+        else:
+            with _source_errors():
+                phenotype = self._client.phenotype(job.source.path, **self._parameters)
+            metadata = phenotype.image
+        if {metadata.sha256, hashlib.sha256(image).hexdigest()} != {job.sha256}:
             raise DamagedImageError("the file changed during the measurement: run again when it is complete")
         # The server received the file name. In the tables, files with equal names must be distinguishable.
-        metadata = phenotype.image.model_copy(update={"name": job.name + job.source.path.suffix})
+        metadata = metadata.model_copy(update={"name": job.name + printable(job.source.path.suffix)})
         phenotype = phenotype.model_copy(update={"image": metadata})
-        write_result(self._folder, job.name, phenotype, image, self._parameters.get("page"))
+        write_result(self._folder, job.name, phenotype, image, page)
         return phenotype
 
     def _collect(self, in_progress: dict[Future[Phenotype], _ImageJob]) -> None:
@@ -216,11 +242,10 @@ class BatchRun:
                 raise
             except ThaleError as error:
                 self._record_failure(job, error)
-            except OSError:
-                if not job.source.path.exists():
-                    self._record_outcome(
-                        ImageOutcome(job.source, "failed", job.name, job.sha256, "the file was deleted during the run")
-                    )
+            except OSError as error:
+                if error.errno in _ERRORS_OF_ONE_RESULT:
+                    reason = f"the result cannot be written to {self._folder / job.name}: {error.strerror}"
+                    self._record_outcome(ImageOutcome(job.source, "failed", job.name, job.sha256, reason))
                     continue
                 with access_errors(WRITE_FAILURE):
                     raise
@@ -230,7 +255,8 @@ class BatchRun:
 
     def _record_failure(self, job: _ImageJob, error: ThaleError) -> None:
         """Record the failure of an image. If the server is the cause, stop instead of failing all images."""
-        if isinstance(error, ServerError | ModelError):
+        is_own_time_limit = isinstance(error, DeadlineExceededError) and self._parameters.get("timeout_s") is not None
+        if isinstance(error, ServerError | ModelError) and not is_own_time_limit:
             self._consecutive_failures += 1
             if not self._client.is_ready():
                 raise error
@@ -250,6 +276,17 @@ class BatchRun:
     def _record_outcome(self, outcome: ImageOutcome) -> None:
         self.summary.outcomes.append(outcome)
         self._on_outcome(outcome)
+
+
+@contextmanager
+def _source_errors() -> Iterator[None]:
+    """Raise an error of the file system as one of the image, with which the run continues."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileAccessError("the file was deleted during the run") from error
+    except OSError as error:
+        raise FileAccessError(f"the file cannot be read: {error.strerror}") from error
 
 
 def serving_versions(models: Collection[ModelInfo], requested_model: str | None) -> frozenset[ModelIdentity]:

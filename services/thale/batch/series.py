@@ -36,7 +36,10 @@ def find_result_names(results: Path) -> list[str]:
         ]
     elif results.is_file() and results.suffix.lower() == ".csv":
         with results.open(encoding="utf-8-sig", newline="") as file:
-            images = dict.fromkeys(row.get("image") or "" for row in csv.DictReader(file))
+            header = file.readline()
+            file.seek(0)  # a spreadsheet may have saved the table with semicolons
+            delimiter = ";" if header.count(";") > header.count(",") else ","
+            images = dict.fromkeys(row.get("image") or "" for row in csv.DictReader(file, delimiter=delimiter))
         names = [Path(image).with_suffix("").as_posix() for image in images if image]
     else:
         raise ParameterError(f"--from {results} is neither a folder of results nor a table in one")

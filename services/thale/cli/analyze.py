@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from thale.batch.result_index import ResultIndex
 from thale.batch.results import COCO, LONG_TABLE, PLANTCV, WIDE_TABLE, read_result, write_failures, write_tables
 from thale.batch.run import BatchRun, TableContent
-from thale.batch.sources import Sources, find_sources
+from thale.batch.sources import Sources, find_sources, printable
+from thale.batch.table_formats import convert_tables
 from thale.cli.server_connection import connect_or_start
 from thale.cli.tables import traits_table
 from thale.client import Parameters
@@ -38,6 +39,10 @@ class AnalyzeOptions:
     server: str | None
     home: Path | None
     weights: Path | None
+    formats: frozenset[str] = frozenset()
+    """Formats of the tables besides CSV."""
+    with_bom: bool = False
+    """True if the CSV tables start with a byte order mark, for Excel."""
 
 
 def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Console) -> int:
@@ -52,9 +57,7 @@ def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Co
     """
     sources = find_sources(options.paths, options.recursive)
     if not sources.images:
-        raise ParameterError(
-            f"there are no images in {', '.join(options.paths)}: pass --recursive to include subfolders"
-        )
+        raise _no_images_error(options, sources)
 
     def notify(line: str) -> None:
         stderr_console.print(f"[yellow]![/] {escape(line)}", highlight=False)
@@ -76,7 +79,7 @@ def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Co
         except KeyboardInterrupt:
             console.print("interrupted: run the same command again to resume")
             return EXIT_INTERRUPTED
-    return EXIT_SOME_FAILED if run.summary.by_kind("failed") else EXIT_OK
+    return EXIT_SOME_FAILED if sources.failures or run.summary.by_kind("failed") else EXIT_OK
 
 
 def _write_summary(
@@ -88,8 +91,14 @@ def _write_summary(
 ) -> None:
     """Write the tables of the folder's results with equal parameters and models, and print a summary."""
     content = run.table_content()
-    write_tables(options.out, content.names, with_coco=options.coco, with_plantcv=options.plantcv)
-    failures = [(str(outcome.source.path), outcome.reason) for outcome in run.summary.by_kind("failed")]
+    write_tables(
+        options.out, content.names, with_coco=options.coco, with_plantcv=options.plantcv, with_bom=options.with_bom
+    )
+    converted = convert_tables(options.out, options.formats)
+    failures = [
+        *sources.failures,
+        *((outcome.source.shown_path, outcome.reason) for outcome in run.summary.by_kind("failed")),
+    ]
     write_failures(options.out / FAILURES_FILE, failures)
     succeeded = run.summary.by_kind("measured") + run.summary.by_kind("skipped")
     if len(sources.images) == 1 and succeeded:
@@ -103,12 +112,13 @@ def _write_summary(
     counts += [f"{missing} remaining"] if missing else []
     counts += [f"{sources.skipped} other files ignored"] if sources.skipped else []
     optional_files = [*([COCO] if options.coco else []), *([PLANTCV] if options.plantcv else [])]
-    tables = ", ".join([LONG_TABLE, WIDE_TABLE, *optional_files])
+    tables = ", ".join([LONG_TABLE, WIDE_TABLE, *converted, *optional_files])
     console.print(
         f"\n{', '.join(counts)}. Results in [bold]{escape(str(options.out))}[/]: {tables}",
         highlight=False,
         soft_wrap=True,
     )
+    _print_omitted(sources, console)
     _print_warnings(run, console)
     _print_other_results(content, console)
     for path, reason in failures[:_MAX_LISTED]:
@@ -120,7 +130,10 @@ def _write_summary(
 def _print_other_results(content: TableContent, console: Console) -> None:
     """Print which results of earlier runs are in the tables, and which are not."""
     for names, remark in (
-        (content.from_earlier_runs, "results of earlier runs are in the tables too"),
+        (
+            content.from_earlier_runs,
+            "results of earlier runs are not in the tables, because this command does not name their photographs",
+        ),
         (content.without_photograph, "results are not in the tables, because their photographs are gone"),
         (
             content.with_other_inputs,
@@ -134,12 +147,39 @@ def _print_other_results(content: TableContent, console: Console) -> None:
             console.print(f"[yellow]![/] {line}", highlight=False, soft_wrap=True)
 
 
+def _no_images_error(options: AnalyzeOptions, sources: Sources) -> ParameterError:
+    listed = ", ".join(map(printable, options.paths))
+    if sources.failures:
+        path, reason = sources.failures[0]
+        return ParameterError(f"there are no readable images in {listed}: {path}: {reason}")
+    if sources.unsupported:
+        return ParameterError(
+            f"there are no readable images in {listed}: convert {sources.unsupported[0]} to JPEG, PNG or TIFF"
+        )
+    return ParameterError(f"there are no images in {listed}: pass --recursive to include subfolders")
+
+
+def _print_omitted(sources: Sources, console: Console) -> None:
+    """Print the folders and photographs that were not measured."""
+    for paths, remark in (
+        (sources.omitted_folders, "sub-folders were not read (pass --recursive)"),
+        (sources.unsupported, "photographs were not measured (convert them to JPEG, PNG or TIFF)"),
+    ):
+        if paths:
+            more = f" and {len(paths) - _MAX_LISTED} more" if len(paths) > _MAX_LISTED else ""
+            line = f"{len(paths)} {remark}: {', '.join(paths[:_MAX_LISTED])}{more}"
+            console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
 def _print_warnings(run: BatchRun, console: Console) -> None:
+    for outcome in run.summary.shortened_outcomes()[:_MAX_LISTED]:
+        line = f"{outcome.source.shown_path} has the result name {outcome.name}, because its name is too long"
+        console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
     for outcome in run.summary.renamed_outcomes()[:_MAX_LISTED]:
-        line = f"{outcome.source.path} has the result name {outcome.name}, because another file has the same name"
+        line = f"{outcome.source.shown_path} has the result name {outcome.name}, because another file has the same name"
         console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
     for copy, original in run.summary.duplicates()[:_MAX_LISTED]:
-        line = f"{copy.source.path} is a copy of {original.source.path}"
+        line = f"{copy.source.shown_path} is a copy of {original.source.shown_path}"
         console.print(f"[yellow]![/] {escape(line)}", highlight=False, soft_wrap=True)
 
 

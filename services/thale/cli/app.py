@@ -102,6 +102,13 @@ def _quarter_turn(value: int) -> int:
     return value
 
 
+def _table_formats(values: list[str] | None) -> list[str] | None:
+    for value in values or ():
+        if value not in ("csv", "xlsx", "parquet"):
+            raise typer.BadParameter(f"{value} is not csv, xlsx or parquet")
+    return values
+
+
 @app.command()
 def up(
     port: Annotated[
@@ -137,6 +144,21 @@ def analyze(
         int, typer.Option(callback=_quarter_turn, help="Clockwise turn that brings the shoots up: 90, 180 or 270.")
     ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse images that may not show an upright plate.")] = False,
+    timeout_s: Annotated[
+        float | None,
+        typer.Option(callback=_positive_length, help="Max seconds for each image, up to the server's limit."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            callback=_table_formats,
+            help="Also write the tables as xlsx or parquet; repeatable. CSV is always written.",
+        ),
+    ] = None,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="Start the CSV tables with a byte order mark, so that Excel reads UTF-8.")
+    ] = False,
     coco: Annotated[bool, typer.Option("--coco", help="Also write coco.json for all images.")] = False,
     plantcv: Annotated[
         bool, typer.Option("--plantcv", help="Also write plantcv.json for all images, for plantcv-utils json2csv.")
@@ -164,7 +186,13 @@ def analyze(
         parameters["rotate"] = rotate
     if strict:
         parameters["strict"] = True
-    options = AnalyzeOptions(paths, out, recursive, parameters, coco, plantcv, server, home, weights)
+    if timeout_s is not None:
+        parameters["timeout_s"] = timeout_s
+    options = AnalyzeOptions(
+        *(paths, out, recursive, parameters, coco, plantcv, server, home, weights),
+        formats=frozenset(formats or ()),
+        with_bom=bom,
+    )
     raise typer.Exit(analyze_images(options, Console(), _stderr_console()))
 
 
