@@ -1,5 +1,7 @@
-"""Tests of the facade's settings that read a file at the start."""
+"""Tests of the facade's settings that read a file at the start, and of its imports."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,10 @@ def test_settings_reject_a_folder_without_valid_error_model(text: str | None, re
         (tmp_path / "mine.json").write_text(text)
     with pytest.raises(ValidationError, match=reason):
         FacadeSettings(release_state_path=tmp_path, error_models_path=tmp_path)
+
+
+def test_facade_starts_without_image_processing() -> None:
+    heavy = ("scipy", "skimage", "torch", "thale.phenotyping")
+    program = f"import sys, thale.facade.app; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

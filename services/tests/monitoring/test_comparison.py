@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from thale.imaging.geometry import Frame
 from thale.models.predictions import SegmentationMeta, SegmentationPrediction
-from thale.monitoring.comparison import ShadowDifference, dice, match_landmarks, relative_differences
+from thale.monitoring.comparison import dice, match_landmarks, relative_differences
 from thale.monitoring.plate_statistics import PlateStatistics
+from thale.monitoring.shadow_difference import ShadowDifference
 from thale.schemas import Calibration, Landmark, ModelRef, Scale
 
 SCALE = Scale(mm_per_px=0.5, source="given")

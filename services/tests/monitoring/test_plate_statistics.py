@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY
 from tests.support.sample_phenotypes import NO_SCALE, phenotype, seedling
 from thale.facade.inference import output_metrics
 from thale.facade.upstream.routing import Route
-from thale.monitoring.comparison import ShadowDifference
 from thale.monitoring.plate_statistics import plate_statistics
+from thale.monitoring.shadow_difference import ShadowDifference
 from thale.schemas import Landmark
 
 KINDS = ("root_base", "primary_tip", "lateral_tip")

@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from thale.host.loopback import is_loopback
 from thale.kserve.inference_service import URL_TEMPLATE
 from thale.models.model_server_address import ModelServerAddress
-from thale.phenotyping.quality.error_model import require_error_models
 from thale.telemetry.otel_settings import OtelSettings
 
 
@@ -65,7 +64,15 @@ Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecod
 """Web origins, separated by commas in the environment."""
 
 
-ErrorModelsFolder = Annotated[Path, AfterValidator(require_error_models)]
+def _require_error_models(folder: Path) -> Path:
+    """Raise ValueError unless the folder has valid error models."""
+    # Not imported with the module: SciPy and scikit-image take half of the facade's CPU time at its start.
+    from thale.phenotyping.quality.error_model import require_error_models
+
+    return require_error_models(folder)
+
+
+ErrorModelsFolder = Annotated[Path, AfterValidator(_require_error_models)]
 """A folder with at least one valid error model."""
 
 

@@ -7,8 +7,8 @@ from thale.facade.inference.shadow_samples import ShadowSampleStore
 from thale.facade.postprocess.types import JSON, PhenotypeTask, ShadowPair
 from thale.facade.upstream.model_response import ModelResponse
 from thale.facade.upstream.routing import Route
-from thale.monitoring.comparison import ShadowDifference
 from thale.monitoring.plate_statistics import PlateStatistics
+from thale.monitoring.shadow_difference import ShadowDifference
 from thale.schemas import ImageMetadata
 
 

@@ -5,8 +5,8 @@ statistic that depends on one model is recorded for its version only.
 """
 
 from thale.facade.upstream.routing import Route
-from thale.monitoring.comparison import ShadowDifference
 from thale.monitoring.plate_statistics import PlateStatistics
+from thale.monitoring.shadow_difference import ShadowDifference
 from thale.telemetry import metrics
 
 

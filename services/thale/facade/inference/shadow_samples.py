@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from thale.facade.postprocess.types import ShadowPair
-from thale.monitoring.comparison import ShadowDifference
+from thale.monitoring.shadow_difference import ShadowDifference
 
 
 @dataclass(frozen=True)

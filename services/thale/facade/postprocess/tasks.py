@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from thale.facade.postprocess.types import PhenotypeTask, RenderedResponse, ShadowPair
 from thale.facade.upstream.model_response import ModelResponse
-from thale.monitoring.comparison import ShadowDifference
+from thale.monitoring.shadow_difference import ShadowDifference
 
 
 def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) -> RenderedResponse:
