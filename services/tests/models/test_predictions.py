@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.sample_plates import DrawnMaps
 from thale.errors import ModelFailedError
-from thale.models.predictions import SegmentationPrediction
+from thale.models.predictions import SegmentationPrediction, most_likely_classes
 
 
 def test_segmentation_prediction_round_trips_with_ridges() -> None:
@@ -44,3 +44,14 @@ def test_segmentation_prediction_rejects_ridges_of_wrong_shape(ridge_HW: np.ndar
     broken = replace(DrawnMaps(40, 30).to_prediction(), ridge_HW=ridge_HW)
     with pytest.raises(ModelFailedError, match="ridges"):
         SegmentationPrediction.from_bytes(broken.to_bytes())
+
+
+@pytest.mark.parametrize("levels", [3, 256])
+def test_most_likely_classes_resolve_ties_as_defined(levels: int) -> None:
+    probabilities_CHW = np.random.default_rng(levels).integers(0, levels, (3, 60, 80), np.uint8) * np.uint8(
+        255 // (levels - 1)
+    )
+    organ_HW, probability_HW = probabilities_CHW.argmax(axis=0), probabilities_CHW.max(axis=0)
+    background_HW = 255 - np.minimum(probabilities_CHW.sum(axis=0, dtype=int), 255)
+    expected_HW = np.where(probability_HW > background_HW, organ_HW + 1, 0)
+    np.testing.assert_array_equal(most_likely_classes(probabilities_CHW), expected_HW)

@@ -139,10 +139,16 @@ def most_likely_classes(probabilities_CHW: NDArray[np.uint8]) -> NDArray[np.uint
 
     The background has the remaining probability. A tie goes to the background, or else to the first of the tied organs.
     """
-    background_HW = 255 - np.minimum(probabilities_CHW.sum(axis=0, dtype=np.uint16), 255)
-    best_HW = probabilities_CHW.argmax(axis=0)
-    probability_HW = np.take_along_axis(probabilities_CHW, best_HW[None], axis=0)[0]
-    return np.where(probability_HW > background_HW, best_HW + 1, 0).astype(np.uint8)
+    best_HW = probabilities_CHW[0].copy()
+    total_HW = probabilities_CHW[0].astype(np.uint16)
+    class_HW = np.ones(best_HW.shape, np.uint8)
+    # Channel by channel, because NumPy's argmax over the first axis takes ten times as long.
+    for index, probability_HW in enumerate(probabilities_CHW[1:], start=2):
+        class_HW[probability_HW > best_HW] = index
+        np.maximum(best_HW, probability_HW, out=best_HW)
+        total_HW += probability_HW
+    class_HW[best_HW <= 255 - np.minimum(total_HW, 255)] = 0
+    return class_HW
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
