@@ -2,8 +2,8 @@
 
 An archive holds `weights.safetensors`, `card.json`, the golden predictions of the model, and TorchServe's manifest. The
 code that serves it is installed in the image, and the manifest names the handler by its dotted path. The library of
-torch-model-archiver accepts a dotted path. Its command line does not. Archives of that command line load as well, with
-a handler file of two lines (model-server/README.md). `thale.release.registry.archive_validation` validates archives.
+torch-model-archiver accepts a dotted path. Its command line needs a handler file, which
+`thale.release.registry.archive_validation` refuses.
 """
 
 import hashlib

@@ -4,8 +4,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -136,27 +134,6 @@ def test_torchserve_serves_two_versions_of_a_model(torchserve: TorchServeProcess
     assert (predictions[0].probabilities_CHW != predictions[1].probabilities_CHW).any()
     listed = json.loads(torchserve.call_management("GET", "/models/tiny-seg/all")[1])
     assert [version["modelVersion"] for version in listed] == ["1.0.0", "1.1.0"]
-
-
-def test_torchserve_serves_an_archive_of_the_plain_archiver(
-    torchserve: TorchServeProcess, png: bytes, tmp_path: Path
-) -> None:
-    model = write_tiny_model(tmp_path, name="plain")
-    (tmp_path / "card.json").write_text(model.card.model_dump_json())
-    (tmp_path / "my_handler.py").write_text(
-        "from thale_models.handlers import segment\nclass MyHandler(segment.SegmentHandler): ...\n"
-    )
-    command = [
-        str(Path(sys.executable).parent / "torch-model-archiver"),
-        *("--model-name", "plain", "--version", "1.0.0", "--handler", str(tmp_path / "my_handler.py")),
-        *("--serialized-file", str(model.weights), "--extra-files", str(tmp_path / "card.json")),
-        *("--export-path", str(torchserve.store)),
-    ]
-    subprocess.run(command, check=True, env={**os.environ, "TMPDIR": str(tmp_path)})
-    assert (
-        torchserve.call_management("POST", "/models?url=plain.mar&initial_workers=1&synchronous=true")[0].status == 200
-    )
-    assert torchserve.post("/predictions/plain/1.0.0", png, SCALE)[0].status == 200
 
 
 def test_torchserve_starts_no_worker_for_other_weights(torchserve: TorchServeProcess, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """Validation of a model archive before it is unpacked: only data, complete, and consistent with its card.
 
-An archive contains a fixed set of member names, and therefore no pickle and no code. An archive of the plain
-torch-model-archiver also contains a handler file. It is valid if it is the empty subclass in model-server/README.md.
+An archive contains a fixed set of member names, and therefore no pickle and no code (ADR 0129).
 """
 
-import ast
 import hashlib
 import json
 from collections.abc import Mapping
@@ -34,9 +32,7 @@ HANDLERS: dict[Task, str] = {
     "landmarks": "thale_models.handlers.landmarks",
 }
 
-_HANDLER_CLASSES: dict[Task, str] = {"segmentation": "SegmentHandler", "landmarks": "LandmarksHandler"}
 _MAX_TEXT_BYTES = 2**20
-_MAX_CODE_BYTES = 4096
 _PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy", ".npz")
 
 
@@ -48,7 +44,6 @@ class ValidatedArchive:
     card: ModelCard
     digest: str
     """`sha256:` and the SHA-256 of the archive. The card contains the digest of the weights."""
-    handler: str
     golden: GoldenPredictions | None
     """The golden predictions recorded with the archive, if any."""
 
@@ -105,13 +100,13 @@ def _validate(path: Path, file: BufferedReader) -> ValidatedArchive:
             f"the manifest names {model.modelName} {model.modelVersion}, but the card {card.name} {card.version}: "
             "pack it again"
         )
-    _check_handler(file, members, model.handler, card.task)
-    _reject_unknown_members(members, {MANIFEST, CARD, WEIGHTS, GOLDEN, model.handler})
+    _check_handler(model.handler, card.task)
+    _reject_unknown_members(members, {MANIFEST, CARD, WEIGHTS, GOLDEN})
     _check_weights(file, members[WEIGHTS], card)
     golden = _read_golden(members[GOLDEN].content(file, _MAX_TEXT_BYTES), card) if GOLDEN in members else None
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ValidatedArchive(path, card, f"sha256:{digest}", model.handler, golden)
+    return ValidatedArchive(path, card, f"sha256:{digest}", golden)
 
 
 def _read_manifest(data: bytes) -> _Model:
@@ -143,50 +138,17 @@ def _read_golden(data: bytes, card: ModelCard) -> GoldenPredictions:
     return golden
 
 
-def _check_handler(file: BinaryIO, members: Mapping[str, Member], handler: str, task: Task) -> None:
-    """Check that the manifest names thale's own handler, or a handler file that is an empty subclass."""
+def _check_handler(handler: str, task: Task) -> None:
+    """Check that the manifest names the handler of thale, which is installed with the model server."""
     if handler == HANDLERS[task]:
         return
-    if handler.endswith(".py") and "/" not in handler and handler in members:
-        if _is_bare_subclass(members[handler].content(file, _MAX_CODE_BYTES), task):
-            return
+    if handler.endswith(".py"):
         raise ArchiveError(
-            f"{handler!r} is code, which an archive must not contain: pack the model with `thale-models archive`, "
-            f"or reduce the file to a subclass of {_HANDLER_CLASSES[task]} without a body"
+            f"{handler!r} is code, which an archive must not contain: pack the model with `thale-models archive`"
         )
     raise ArchiveError(
         f"the manifest names the handler {handler!r}, but a model for {task} is served by {HANDLERS[task]}: "
         "pack it with `thale-models archive`"
-    )
-
-
-def _is_bare_subclass(code: bytes, task: Task) -> bool:
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    match [statement for statement in tree.body if not _is_noop(statement)]:
-        case [ast.ImportFrom() as imported, ast.ClassDef(name=name, body=body) as defined]:
-            if not all(map(_is_noop, body)):
-                return False
-            defined.body = [ast.Pass()]
-        case _:
-            return False
-    package, _, module = HANDLERS[task].rpartition(".")
-    source = ast.unparse(imported), ast.unparse(defined)
-    return source in (
-        (f"from {package} import {module}", f"class {name}({module}.{_HANDLER_CLASSES[task]}):\n    pass"),
-        (
-            f"from {package}.{module} import {_HANDLER_CLASSES[task]}",
-            f"class {name}({_HANDLER_CLASSES[task]}):\n    pass",
-        ),
-    )
-
-
-def _is_noop(statement: ast.stmt) -> bool:
-    """Return whether a statement is `pass`, `...` or a docstring."""
-    return isinstance(statement, ast.Pass) or (
-        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )
 
 
