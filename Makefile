@@ -66,7 +66,7 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel checkov openapi-client azurite prometheus redis
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel checkov sbom openapi-client azurite prometheus redis
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)

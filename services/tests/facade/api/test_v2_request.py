@@ -127,3 +127,9 @@ def test_binary_tensor_stops_at_the_declared_count() -> None:
 def test_length_that_is_no_number_is_malformed(length: str) -> None:
     with pytest.raises(MalformedRequestError):
         parse(request(), length)
+
+
+def test_length_header_is_quoted_in_part_only() -> None:
+    with pytest.raises(MalformedRequestError, match="send the length of the JSON") as raised:
+        parse_infer_request(b"{}", "9" * 60_000, 1)
+    assert len(str(raised.value)) < 200

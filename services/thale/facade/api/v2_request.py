@@ -20,6 +20,8 @@ JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 
 _MAX_OUTPUTS = 16
 _NUMBER = re.compile(r"[0-9]{1,12}")
+_MAX_QUOTED = 40
+"""Maximum number of characters of a header in an error."""
 _Size = Annotated[int, Field(ge=0, lt=10**10)]
 _Name = Annotated[str, Field(max_length=256)]
 
@@ -148,7 +150,8 @@ def _parse_json_end(json_length: str | None, body_length: int) -> int:
     if json_length is None:
         return body_length
     if not _NUMBER.fullmatch(json_length):
-        raise MalformedRequestError(f"{JSON_LENGTH_HEADER} is {json_length!r}: send the length of the JSON in bytes")
+        quoted = repr(json_length[:_MAX_QUOTED])
+        raise MalformedRequestError(f"{JSON_LENGTH_HEADER} is {quoted}: send the length of the JSON in bytes")
     if int(json_length) > body_length:
         raise ParameterError(f"{JSON_LENGTH_HEADER} is {json_length!r}, but the body has {body_length} bytes")
     return int(json_length)
