@@ -1,7 +1,7 @@
 """Legal images that are expensive to decode, sent to a real platform with the default models.
 
-A JPEG of 100 megapixels with 99 scans took each model worker for 14 CPU seconds, so that a good request beside it timed
-out.
+A JPEG of 100 megapixels with 99 scans took each model worker for 14 CPU seconds, so that a good request sent meanwhile
+timed out.
 """
 
 import json
@@ -62,7 +62,7 @@ def send(url: str, image: bytes, mm_per_px: float, media_type: str = "applicatio
     return Reply(response.status, str(body.get("type", "")).rsplit("/", 1)[-1], len(body.get("plants", ())))
 
 
-def measure_beside(url: str, expensive: bytes, count: int) -> tuple[Reply, list[Reply]]:
+def measure_during(url: str, expensive: bytes, count: int) -> tuple[Reply, list[Reply]]:
     """Send expensive images, and a golden plate at the same time. Returns the reply to the plate, and the others."""
     plate = golden_plates()[0]
     with ThreadPoolExecutor(count + 1) as pool:
@@ -73,7 +73,7 @@ def measure_beside(url: str, expensive: bytes, count: int) -> tuple[Reply, list[
 
 def test_jpegs_of_99_scans_delay_no_good_request(url: str) -> None:
     expensive = progressive_jpeg(EDGE_PX, EDGE_PX, 99)
-    good, others = measure_beside(url, expensive, 4)
+    good, others = measure_during(url, expensive, 4)
     assert good.status == 200
     assert good.plants > 0
     assert {(other.status, other.problem) for other in others} == {(413, "image-too-large")}
@@ -82,7 +82,7 @@ def test_jpegs_of_99_scans_delay_no_good_request(url: str) -> None:
 def test_costliest_accepted_jpeg_delays_no_good_request(url: str) -> None:
     """An image with the maximum number of scans holds several slots, and the other request waits for one."""
     scans = MAX_SCAN_PIXELS // EDGE_PX**2
-    good, [other] = measure_beside(url, progressive_jpeg(EDGE_PX, EDGE_PX, scans), 1)
+    good, [other] = measure_during(url, progressive_jpeg(EDGE_PX, EDGE_PX, scans), 1)
     assert good.status == 200
     assert good.plants > 0
     assert other.status == 200, other

@@ -231,7 +231,7 @@ def test_handler_file_is_rejected(name: str, archive_path: Path, tmp_path: Path)
         validate_archive(pack(tmp_path / "changed.mar", entries))
 
 
-def test_code_beside_the_handler_of_thale_is_rejected(archive_path: Path, tmp_path: Path) -> None:
+def test_code_with_the_handler_of_thale_is_rejected(archive_path: Path, tmp_path: Path) -> None:
     entries = unpack(archive_path) | {"numpy.py": b""}
     with pytest.raises(ArchiveError, match=r"'numpy\.py' is code"):
         validate_archive(pack(tmp_path / "changed.mar", entries))
