@@ -39,7 +39,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.serving_peers.client import Load, send_for  # noqa: E402 (the repository root is added above)
 from benchmarks.serving_peers.environments import PEERS, Peer, create_environment, peer_environment  # noqa: E402
-from benchmarks.serving_peers.preparation import PHOTOGRAPHS, Photograph, prepare_models, prepare_peer  # noqa: E402
+from benchmarks.serving_peers.preparation import PHOTOGRAPHS, BenchmarkImage, prepare_models, prepare_peer  # noqa: E402
 
 THALE = "thale"
 CONCURRENCY = (1, 4, 16)
@@ -48,7 +48,7 @@ HTTP = urllib3.PoolManager(timeout=120.0, retries=False)
 
 
 @dataclass(frozen=True)
-class Server:
+class RunningServer:
     """A running server: its process, the URL without query, and the headers of a request."""
 
     process: psutil.Popen
@@ -56,7 +56,7 @@ class Server:
     headers: dict[str, str]
     has_json_body: bool = False
 
-    def request(self, photograph: Photograph) -> tuple[str, bytes, dict[str, str]]:
+    def request(self, photograph: BenchmarkImage) -> tuple[str, bytes, dict[str, str]]:
         """Return URL, body and headers of a request. The headers repeat the options for servers that need them."""
         options = {"mm_per_px": str(photograph.mm_per_px), "region": "image"}
         headers = {**self.headers, **{f"X-{name}": value for name, value in options.items()}}
@@ -105,7 +105,7 @@ def main() -> None:
         print_table(size, names, loads, memory)
 
 
-def measure(server: Server, photograph: Photograph, clients: int, seconds: float) -> Load:
+def measure(server: RunningServer, photograph: BenchmarkImage, clients: int, seconds: float) -> Load:
     """Send photographs for some seconds, after one request per worker and client."""
     url, body, headers = server.request(photograph)
     asyncio.run(send_for(url, body, headers, clients, 0.0))
@@ -113,7 +113,9 @@ def measure(server: Server, photograph: Photograph, clients: int, seconds: float
 
 
 @contextmanager
-def start(peer: Peer | None, pythons: dict[str, Path], folder: Path, workers: int, threads: int) -> Iterator[Server]:
+def start(
+    peer: Peer | None, pythons: dict[str, Path], folder: Path, workers: int, threads: int
+) -> Iterator[RunningServer]:
     """Run a server until the context ends."""
     port = 18_600
     settings = {
@@ -139,7 +141,7 @@ def start(peer: Peer | None, pythons: dict[str, Path], folder: Path, workers: in
         environment |= {"LOG_LOCATION": str(own_folder), "METRICS_LOCATION": str(own_folder)}
     log = (folder / "server.log").open("wb")
     process = psutil.Popen(command, env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    server = Server(process, f"http://127.0.0.1:{port}{path}", headers, peer is not None and peer.has_json_body)
+    server = RunningServer(process, f"http://127.0.0.1:{port}{path}", headers, peer is not None and peer.has_json_body)
     try:
         wait_until_ready(server, folder / "server.log")
         yield server
@@ -153,7 +155,7 @@ def start(peer: Peer | None, pythons: dict[str, Path], folder: Path, workers: in
         log.close()
 
 
-def wait_until_ready(server: Server, log: Path) -> None:
+def wait_until_ready(server: RunningServer, log: Path) -> None:
     """Wait for the first class map.
 
     Raises:

@@ -14,7 +14,7 @@ from starlette.routing import Route
     traffic={"timeout": 120, "concurrency": 64},
     logging={"access": {"enabled": False}},
 )
-class Segmentation:
+class BentoSegmentation:
     """A photograph in, a class map out."""
 
     def __init__(self) -> None:
@@ -47,4 +47,4 @@ class BodyApp:
         )
 
 
-Segmentation = bentoml.asgi_app(BodyApp().app, path="/")(Segmentation)
+BentoSegmentation = bentoml.asgi_app(BodyApp().app, path="/")(BentoSegmentation)

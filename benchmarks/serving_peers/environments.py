@@ -64,7 +64,7 @@ PEERS = (
         "BentoML",
         ("bentoml==1.4.40",),
         (
-            *("{python}", "-m", "bentoml", "serve", "benchmarks.serving_peers.bentoml_service:Segmentation"),
+            *("{python}", "-m", "bentoml", "serve", "benchmarks.serving_peers.bentoml_service:BentoSegmentation"),
             *("--host", "127.0.0.1", "--port", "{port}", "--working-dir", str(ROOT)),
         ),
     ),

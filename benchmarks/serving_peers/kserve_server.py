@@ -14,7 +14,7 @@ from kserve import Model, ModelServer
 from kserve.model_server import app
 
 
-class Segmentation(Model):
+class KServeSegmentation(Model):
     """A photograph in, a class map out. Each process loads it at its first request."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Segmentation(Model):
             return await asyncio.to_thread(self._segmenter.respond, photograph, query)
 
 
-MODEL = Segmentation()
+MODEL = KServeSegmentation()
 
 
 @app.post("/segment")

@@ -26,7 +26,7 @@ _LOG_SETTINGS = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 @dataclass(frozen=True)
-class Photograph:
+class BenchmarkImage:
     """A drawn plate: the part of `crop_px` x `crop_px` around its middle, or all of it."""
 
     crop_px: int | None
@@ -41,7 +41,7 @@ class Photograph:
         return _encode(self.crop_px)
 
 
-PHOTOGRAPHS = {"512 px": Photograph(512), "12 MP": Photograph(None)}
+PHOTOGRAPHS = {"512 px": BenchmarkImage(512), "12 MP": BenchmarkImage(None)}
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ WORKERS = int(os.environ["SERVING_WORKERS"])
 
 
 @serve.deployment(num_replicas=WORKERS, max_ongoing_requests=4, ray_actor_options={"num_cpus": 0})
-class Segmentation:
+class RaySegmentation:
     """A photograph in, a class map out."""
 
     def __init__(self) -> None:
@@ -40,6 +40,6 @@ if __name__ == "__main__":
         http_options={"host": "127.0.0.1", "port": int(os.environ["SERVING_PORT"])},
         logging_config={"enable_access_log": False},
     )
-    serve.run(Segmentation.bind(), route_prefix="/segment")
+    serve.run(RaySegmentation.bind(), route_prefix="/segment")
     while True:
         time.sleep(3600)
