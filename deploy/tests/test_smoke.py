@@ -1,6 +1,7 @@
-"""Tests of the smoke test: it waits for models that are scaled to zero, and for nothing else."""
+"""Tests of the smoke test: its waits for models that are scaled to zero, and its comparison of lengths."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -8,7 +9,7 @@ from rich.console import Console
 from deploy.context import DeployContext
 from deploy.errors import SmokeError
 from deploy.settings import DeploySettings, Environment
-from deploy.smoke import _STARTING, send_until_started
+from deploy.smoke import _STARTING, compare_traits, send_until_started
 from thale.errors import ModelStartingError
 from thale.facade.api.problems import to_problem
 
@@ -53,3 +54,48 @@ def test_smoke_does_not_repeat_other_failures(context: DeployContext) -> None:
     with pytest.raises(SmokeError, match="overloaded"):
         send_until_started(context, send)
     assert calls == [1]
+
+
+MM_PER_PX = 0.1
+TRUE_MM = {1: (40.0, 5.0), 2: (30.0, 8.0)}
+"""Length of the primary root and of a lateral of each plant."""
+
+
+def true_plate() -> SimpleNamespace:
+    def root(order: int, length_mm: float) -> SimpleNamespace:
+        return SimpleNamespace(order=order, points=((0.0, 0.0), (0.0, length_mm / MM_PER_PX)))
+
+    plants = [SimpleNamespace(roots=(root(1, primary), root(2, lateral))) for primary, lateral in TRUE_MM.values()]
+    return SimpleNamespace(plants=plants, mm_per_px=MM_PER_PX)
+
+
+def failed_checks(primaries: list[float], total: float) -> list[str]:
+    """Return the failed checks of a measurement with these lengths in mm."""
+
+    def trait(name: str, value: float) -> SimpleNamespace:
+        return SimpleNamespace(trait=name, value=value)
+
+    measured = SimpleNamespace(
+        plants=[SimpleNamespace(traits=[trait("primary_root_length", length)]) for length in primaries],
+        traits=[trait("plate_total_root_length", total)],
+        scale=SimpleNamespace(mm_per_px=MM_PER_PX),
+    )
+    return [check.name for check in compare_traits(measured, true_plate()) if not check.is_within_tolerance]
+
+
+@pytest.mark.parametrize(
+    ("primaries", "total", "failed"),
+    [
+        ([40.0, 30.0], 83.0, []),
+        ([43.9, 27.1], 91.0, []),
+        ([44.1, 30.0], 83.0, ["primary root 1, mm"]),
+        ([40.0, 26.9], 83.0, ["primary root 2, mm"]),
+        ([30.0, 40.0], 83.0, ["primary root 1, mm", "primary root 2, mm"]),
+        ([40.0, float("nan")], 83.0, ["primary root 2, mm"]),
+        ([40.0, 30.0], 70.0, ["all roots, mm"]),
+        ([40.0, 30.0], float("nan"), ["all roots, mm"]),
+        ([40.0], 83.0, ["plants", "primary root 2, mm"]),
+    ],
+)
+def test_smoke_compares_each_length(primaries: list[float], total: float, failed: list[str]) -> None:
+    assert failed_checks(primaries, total) == failed

@@ -109,6 +109,27 @@ def _table_formats(values: list[str] | None) -> list[str] | None:
     return values
 
 
+RotateOption = Annotated[
+    int, typer.Option(callback=_quarter_turn, help="Clockwise turn that brings the shoots up: 90, 180 or 270.")
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse images that may not show an upright plate.")]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(callback=_positive_length, help="Max seconds for each image, up to the server's limit."),
+]
+FormatOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        callback=_table_formats,
+        help="Also write the tables as xlsx or parquet; repeatable. CSV is always written.",
+    ),
+]
+BomOption = Annotated[
+    bool, typer.Option("--bom", help="Start the CSV tables with a byte order mark, so that Excel reads UTF-8.")
+]
+
+
 @app.command()
 def up(
     port: Annotated[
@@ -140,25 +161,11 @@ def analyze(
     model: ModelOption = None,
     expected_plants: ExpectedPlantsOption = None,
     page: Annotated[int | None, typer.Option(min=0, help="Page of TIFFs with several pages, from 0.")] = None,
-    rotate: Annotated[
-        int, typer.Option(callback=_quarter_turn, help="Clockwise turn that brings the shoots up: 90, 180 or 270.")
-    ] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse images that may not show an upright plate.")] = False,
-    timeout_s: Annotated[
-        float | None,
-        typer.Option(callback=_positive_length, help="Max seconds for each image, up to the server's limit."),
-    ] = None,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            callback=_table_formats,
-            help="Also write the tables as xlsx or parquet; repeatable. CSV is always written.",
-        ),
-    ] = None,
-    bom: Annotated[
-        bool, typer.Option("--bom", help="Start the CSV tables with a byte order mark, so that Excel reads UTF-8.")
-    ] = False,
+    rotate: RotateOption = 0,
+    strict: StrictOption = False,
+    timeout_s: TimeoutOption = None,
+    formats: FormatOption = None,
+    bom: BomOption = False,
     coco: Annotated[bool, typer.Option("--coco", help="Also write coco.json for all images.")] = False,
     plantcv: Annotated[
         bool, typer.Option("--plantcv", help="Also write plantcv.json for all images, for plantcv-utils json2csv.")
