@@ -350,3 +350,15 @@ def test_decode_raises_only_image_errors_for_damaged_files(
         return
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 3
+
+
+@pytest.mark.parametrize(("size", "is_accepted"), [((33, 1650), True), ((33, 1651), False), ((30_000, 40), False)])
+def test_read_header_limits_the_ratio_of_the_sides(size: tuple[int, int], is_accepted: bool) -> None:
+    """A strip of few pixels would occupy a model worker for minutes, because tiles have a minimum size."""
+    buffer = io.BytesIO()
+    Image.new("L", size).save(buffer, "PNG")
+    if is_accepted:
+        assert read_header(buffer.getvalue()).width == size[0]
+    else:
+        with pytest.raises(ImageTooLargeError, match="the longer side may be up to 50 times the shorter one"):
+            read_header(buffer.getvalue())

@@ -43,6 +43,8 @@ from thale.schemas import ImageMetadata
 
 MAX_PIXELS = 100_000_000
 """300 MB as RGB. A 120 mm dish scanned at 1200 dpi has 32 million pixels, a full-frame camera 61 million."""
+MAX_ASPECT_RATIO = 50
+"""Maximum ratio of the sides. Tiles have a minimum size: a strip of few pixels needs up to 20 times the work."""
 
 MIN_SIDE_PX = 32
 """On smaller images, a root cannot be distinguished from noise."""
@@ -201,6 +203,11 @@ def _read_valid_header(data: bytes, page: int | None) -> Header:
         raise ImageTooLargeError(
             f"the image is {width} x {height} px; the maximum is {MAX_PIXELS // 1_000_000} million pixels: "
             "scale it down, or crop it to one plate per image"
+        )
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise ImageTooLargeError(
+            f"the image is {width} x {height} px; the longer side may be up to {MAX_ASPECT_RATIO} times the shorter "
+            "one: crop it to one plate per image"
         )
     if header.format == "JPEG":
         check_scans(data, width, height)
