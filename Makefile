@@ -75,6 +75,22 @@ test: install ## Run all checks of CI
 test-fast: install ## Run the unit tests only: no server, no container
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m '$(UNIT)'
 
+# The oldest versions that pyproject.toml permits, in an environment of their own. torch has one version.
+LOWEST := $(TOOLS)/lowest
+.PHONY: test-lowest
+test-lowest: install ## Run the unit tests of the programs with the oldest permitted dependencies, and measure a plate
+	$(PYTHON) -m venv $(LOWEST)
+	$(TOOLS)/uv/bin/uv pip install --quiet --python $(LOWEST)/bin/python $(LOCKED) requirements/lowest.txt
+	$(LOWEST)/bin/$(PIP) --constraint constraints.txt torch==2.13.0
+	$(LOWEST)/bin/$(PIP) --no-deps --no-build-isolation --editable .
+	$(LOWEST)/bin/pip check
+	$(LOWEST)/bin/python -m pytest --numprocesses auto -m '$(UNIT)' services/tests/auth services/tests/batch services/tests/exports \
+	  services/tests/facade services/tests/imaging services/tests/kserve services/tests/models services/tests/monitoring \
+	  services/tests/phenotyping services/tests/release services/tests/secrets services/tests/series services/tests/telemetry \
+	  model-server/tests --ignore services/tests/facade/api/test_v2.py # it needs kserve
+	$(LOWEST)/bin/python -m thale_models.cli synthesize --out $(LOWEST)/plates --plates 1 --seed 5
+	$(LOWEST)/bin/python -m thale analyze $(LOWEST)/plates/images --out $(LOWEST)/results --home $(LOWEST)/home
+
 .PHONY: lint
 lint: install $(TOOLS)/zizmor/.installed ## Check code style with ruff, prose with the word list, and workflows with zizmor
 	$(BIN)/ruff check

@@ -35,6 +35,8 @@ class Lock:
     inputs: tuple[str, ...] = ()
     constrained: bool = True
     """True if constraints.txt has the versions."""
+    lowest: bool = False
+    """True for the oldest version of each direct dependency that pyproject.toml permits."""
     cuda: bool = False
     """True for torch and its CUDA packages alone, False for all packages but these."""
 
@@ -48,6 +50,7 @@ LOCKS: Mapping[str, Lock] = {
     "client": Lock(()),
     "build": Lock(inputs=("build",)),
     "sbom": Lock(inputs=("sbom",)),
+    "lowest": Lock(("azure", "kubernetes", "models", "redis"), ("build", "lowest"), constrained=False, lowest=True),
     "uv": Lock(inputs=("uv",), constrained=False),
     "audit": Lock(inputs=("audit",), constrained=False),
     "checkov": Lock(inputs=("checkov",), constrained=False),
@@ -143,6 +146,7 @@ def write_lock(name: str, lock: Lock, uv: Path) -> None:
         *(option for extra in lock.extras or () for option in ("--extra", extra)),
         *(option for package in excluded for option in ("--no-emit-package", package)),
         *(("--constraint", CONSTRAINTS.name) if lock.constrained else ()),
+        *(("--resolution", "lowest-direct") if lock.lowest else ()),
         *sources,
         *(f"requirements/{source}.in" for source in lock.inputs),
         *("--output-file", f"requirements/{name}.txt"),
