@@ -28,7 +28,7 @@ TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)
-class Reply:
+class TimedResponse:
     status: int
     problem: str
     plants: int
@@ -50,7 +50,7 @@ def connect(url: str) -> HTTPConnection:
     return HTTPConnection(str(address.hostname), address.port or 80, timeout=TIMEOUT_S)
 
 
-def send(url: str, image: bytes, mm_per_px: float, media_type: str = "application/json") -> Reply:
+def send(url: str, image: bytes, mm_per_px: float, media_type: str = "application/json") -> TimedResponse:
     connection = connect(url)
     try:
         connection.request("POST", f"/v1/phenotype?mm_per_px={mm_per_px}", image, {"Accept": media_type})
@@ -59,10 +59,10 @@ def send(url: str, image: bytes, mm_per_px: float, media_type: str = "applicatio
     finally:
         connection.close()
     body = json.loads(content) if "json" in (response.getheader("Content-Type") or "") else {}
-    return Reply(response.status, str(body.get("type", "")).rsplit("/", 1)[-1], len(body.get("plants", ())))
+    return TimedResponse(response.status, str(body.get("type", "")).rsplit("/", 1)[-1], len(body.get("plants", ())))
 
 
-def measure_during(url: str, expensive: bytes, count: int) -> tuple[Reply, list[Reply]]:
+def measure_during(url: str, expensive: bytes, count: int) -> tuple[TimedResponse, list[TimedResponse]]:
     """Send expensive images, and a golden plate at the same time. Returns the reply to the plate, and the others."""
     plate = golden_plates()[0]
     with ThreadPoolExecutor(count + 1) as pool:

@@ -18,14 +18,14 @@ class Index(BaseModel):
     """Path of the readiness check."""
 
 
-class Liveness(BaseModel):
+class LivenessResponse(BaseModel):
     """Liveness of the process."""
 
     status: Literal["live", "stuck"]
     """`stuck` with status 503: only a restart helps."""
 
 
-class Readiness(BaseModel):
+class ReadinessResponse(BaseModel):
     """Readiness of the server."""
 
     status: Literal["ready", "not ready"]

@@ -8,7 +8,7 @@ from thale.errors import ParameterError
 from thale.facade.api import problems
 from thale.facade.api.authentication import is_authorised
 from thale.facade.api.dependencies import HealthDependency
-from thale.facade.api.health_responses import Index, Liveness, Readiness
+from thale.facade.api.health_responses import Index, LivenessResponse, ReadinessResponse
 from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.schemas import Problem
 
@@ -20,7 +20,7 @@ router = APIRouter()
     operation_id="getLiveness",
     tags=["health"],
     summary="Is the process alive?",
-    responses={200: {"model": Liveness}, 503: {"model": Liveness}},
+    responses={200: {"model": LivenessResponse}, 503: {"model": LivenessResponse}},
 )
 async def live(model_health: HealthDependency) -> JSONResponse:
     """Return 200 as long as the process serves requests, and 503 if only a restart helps."""
@@ -34,7 +34,7 @@ async def live(model_health: HealthDependency) -> JSONResponse:
     operation_id="getReadiness",
     tags=["health"],
     summary="Is every model ready?",
-    responses={200: {"model": Readiness}, 503: {"model": Readiness}},
+    responses={200: {"model": ReadinessResponse}, 503: {"model": ReadinessResponse}},
 )
 async def ready(request: Request, model_health: HealthDependency) -> JSONResponse:
     """Return 200 if the facade can serve requests, else 503 with the reasons in `missing`.
