@@ -25,6 +25,8 @@ help: ## List the targets
 install: $(INSTALLED) ## Install thale and its tools into .venv
 
 UNIT := not integration and not slow
+# One more than there are processors, because some unit tests wait.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # A test that starts processes runs again after a failure: one lost race must not fail a run of half an hour.
 # The summary shows each rerun with its traceback. More than 5 reruns have one cause, and fail. Unit tests are never rerun.
 RERUNS := --reruns 1 --max-suite-reruns 5 --rerun-show-tracebacks -raR
@@ -67,13 +69,13 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel checkov sbom openapi-client azurite prometheus redis
-	$(BIN)/pytest --numprocesses auto --dist worksteal -m '$(UNIT)'
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)
 
 .PHONY: test-fast
 test-fast: install ## Run the unit tests only: no server, no container
-	$(BIN)/pytest --numprocesses auto --dist worksteal -m '$(UNIT)'
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m '$(UNIT)'
 
 # The oldest versions that pyproject.toml permits, in an environment of their own. torch has one version.
 LOWEST := $(TOOLS)/lowest

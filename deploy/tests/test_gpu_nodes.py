@@ -76,6 +76,7 @@ def test_gpu_pool_is_compared_with_the_replicas(
     assert missing_gpu_nodes(context) == []
 
 
+@pytest.mark.slow
 def test_shared_gpus_need_half_the_nodes(root: Path) -> None:
     (root / "kubernetes" / "platform" / "values" / "nvidia-device-plugin.yaml").write_text(SHARED)
     assert missing_gpu_nodes(make_context(root, Environment.STAGING, "gpu")) == []

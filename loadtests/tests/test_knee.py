@@ -4,6 +4,8 @@ import itertools
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from loadtests import benchmark_page
 from loadtests.image_set import PlateImage
 from loadtests.knee import BENCHMARK_FILE, FULL_PLAN, QUICK_PLAN, ROOT, BenchmarkPlan, write_results
@@ -32,6 +34,7 @@ def test_benchmark_plans_take_less_than_seven_minutes() -> None:
     assert plan_duration_s(QUICK_PLAN) < plan_duration_s(FULL_PLAN) < 7 * 60
 
 
+@pytest.mark.slow
 def test_write_page_has_date_machine_and_results(tmp_path: Path) -> None:
     benchmark_page.write_page(tmp_path, sample_benchmark())
     page = (tmp_path / "capacity.md").read_text()
@@ -42,6 +45,7 @@ def test_write_page_has_date_machine_and_results(tmp_path: Path) -> None:
     assert (tmp_path / benchmark_page.PLOT).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_write_results_writes_the_file_of_the_capacity_planner(tmp_path: Path) -> None:
     write_results(tmp_path, sample_benchmark())
     assert read_benchmark(tmp_path / BENCHMARK_FILE) == sample_benchmark()

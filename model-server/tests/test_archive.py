@@ -72,6 +72,7 @@ def test_write_archive_rejects_invalid_card(change: dict[str, str], segmenter: T
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_write_archive_includes_current_golden_predictions(segmenter: TinyModel, tmp_path: Path) -> None:
     run = segmenter.weights.parent
     assert read_golden_predictions(run, segmenter.card) is None

@@ -24,6 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | 
     return caught.value.code
 
 
+@pytest.mark.slow
 def test_archive_command_writes_a_valid_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def link_image_outside(folder: Path, _: Rows) -> None:
     (folder / "plate0.png").symlink_to(folder.parent / "elsewhere.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("break_dataset", "message"),
     [

@@ -20,6 +20,7 @@ def random_batch(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(1).normal(0, 1, (1, 3, height, width)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["segment", "landmark"])
 @pytest.mark.parametrize("size", [(64, 64), (4, 4), (20, 128)])
 def test_engines_return_the_same_probabilities(

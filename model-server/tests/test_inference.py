@@ -155,6 +155,7 @@ def test_find_landmarks_sorts_by_kind_and_score(landmarker: TinyModel, landmark_
     assert order == sorted(order)
 
 
+@pytest.mark.slow
 def test_find_landmarks_limits_and_flags_too_many_landmarks(landmarker: TinyModel) -> None:
     noise = np.random.default_rng(4).integers(0, 256, (400, 400), np.uint8)
     image = np.repeat(noise[..., None], 3, axis=2)

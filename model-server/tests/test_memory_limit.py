@@ -25,6 +25,7 @@ print(len(bytearray(16 << 20)) >> 20)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("growth_mib", "block_mib", "outcome"),
     [(128, 64, "64"), (128, 256, "MemoryError"), (0, 256, "256")],

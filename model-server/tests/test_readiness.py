@@ -30,7 +30,7 @@ class FakeManagementHandler(BaseHTTPRequestHandler):
 @pytest.fixture
 def management() -> Iterator[ThreadingHTTPServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), FakeManagementHandler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
         server.shutdown()

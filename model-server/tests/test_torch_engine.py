@@ -181,6 +181,7 @@ def test_worker_settings_select_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.torch_options == TorchOptions("cuda", "float16", 4)
 
 
+@pytest.mark.slow
 def test_engine_module_imports_no_torch() -> None:
     program = "import sys, thale_models.engine, thale_models.handlers.settings; print('torch' in sys.modules)"
     completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -156,6 +156,7 @@ def test_train_resumes_to_the_same_bits(
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_ema_decay_rises_to_its_maximum() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
     average = AveragedModel(net, multi_avg_fn=ema_with_warmup(0.4), use_buffers=True)
@@ -171,6 +172,7 @@ def test_ema_decay_rises_to_its_maximum() -> None:
         torch.testing.assert_close(value, expected[name])
 
 
+@pytest.mark.slow
 def test_learning_rate_is_a_warmup_times_a_half_cosine(folder: Path, tmp_path: Path) -> None:
     recipe = replace(SMOKE, validation_interval_steps=1)
     train(recipe, folder, tmp_path, TrainingOptions(8, SEED, "cpu", workers=0), CardFields())
@@ -183,6 +185,7 @@ def test_learning_rate_is_a_warmup_times_a_half_cosine(folder: Path, tmp_path: P
     assert rates == pytest.approx(expected, rel=1e-5, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_train_keeps_a_finished_run_and_extends_it(folder: Path, tmp_path: Path) -> None:
     best = train_briefly(folder, tmp_path)
     before = (tmp_path / "checkpoint.pt").read_bytes()
@@ -192,6 +195,7 @@ def test_train_keeps_a_finished_run_and_extends_it(folder: Path, tmp_path: Path)
     assert torch.load(tmp_path / "checkpoint.pt")["step"] == 12
 
 
+@pytest.mark.slow
 def test_train_rejects_a_run_of_another_recipe_seed_or_data(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     train_briefly(folder, out)
@@ -205,6 +209,7 @@ def test_train_rejects_a_run_of_another_recipe_seed_or_data(folder: Path, tmp_pa
         train_briefly(more, out)
 
 
+@pytest.mark.slow
 def test_train_continues_an_empty_log(folder: Path, tmp_path: Path) -> None:
     train_briefly(folder, tmp_path / "whole")
     (tmp_path / "run").mkdir()
@@ -219,6 +224,7 @@ def test_train_reports_a_damaged_checkpoint(folder: Path, tmp_path: Path) -> Non
         train_briefly(folder, tmp_path)
 
 
+@pytest.mark.slow
 def test_train_accepts_initial_weights_of_the_same_network_only(folder: Path, tmp_path: Path) -> None:
     train_briefly(folder, tmp_path / "first")
     weights = tmp_path / "first" / "weights.safetensors"

@@ -17,6 +17,7 @@ OBSERVABILITY_DIR = GENERATED.parents[1]
 DASHBOARDS = sorted(path.stem for path in GENERATED.glob("*.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl not found: https://kubernetes.io/docs/tasks")
 def test_kustomization_builds_a_config_map_per_dashboard() -> None:
     built = subprocess.run(

@@ -137,7 +137,7 @@ class ScriptedHandler(BaseHTTPRequestHandler):
 def scripted() -> Iterator[tuple[type[ScriptedHandler], str]]:
     handler = type("Script", (ScriptedHandler,), {"responses": [], "bodies": [], "credentials": []})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield handler, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
@@ -269,6 +269,7 @@ def test_client_raises_the_missing_credential(scripted: tuple[type[ScriptedHandl
             client.csv(b"x")
 
 
+@pytest.mark.slow
 def test_import_thale_does_not_import_heavy_packages() -> None:
     program = "import sys, thale; sys.exit(any(name in sys.modules for name in ('numpy', 'pydantic', 'urllib3')))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

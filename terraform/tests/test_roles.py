@@ -99,6 +99,7 @@ BOOTSTRAP = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_roles_of_an_environment_are_the_table(environment: str) -> None:
     options = {option for option in OPTIONAL if read_tfvars(environment).get(option)}

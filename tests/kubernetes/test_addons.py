@@ -70,6 +70,7 @@ def test_required_operators_are_installed(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_referenced_namespaces_belong_to_addons(name: str) -> None:
     addon_namespaces = {addon.namespace for addon in TABLE.addons}

@@ -52,6 +52,7 @@ def test_components_give_valid_objects(name: str, components: tuple[str, ...], t
     assert len(manifests) == len(overlay(name))
 
 
+@pytest.mark.slow
 def test_predictors_select_and_tolerate_the_gpu_pool(manifests: list[Manifest]) -> None:
     pool = GPU_POOL.read_text()
     assert '"thale/purpose" = var.purpose' in pool
@@ -99,6 +100,7 @@ def test_workers_run_torch_on_the_gpu(manifests: list[Manifest], monkeypatch: py
     assert "NVIDIA_VISIBLE_DEVICES" not in names, "it would bypass the device plugin"
 
 
+@pytest.mark.slow
 def test_gpu_alone_keeps_replicas_and_autoscaler(tmp_path: Path) -> None:
     services = of_kind(build_with_components(tmp_path, "aks-prod", "gpu"), "InferenceService")
     for name, service in services.items():

@@ -114,6 +114,7 @@ def build_overlay_with(
     return build(folder)
 
 
+@pytest.mark.slow
 def test_release_yaml_can_set_the_live_release(tmp_path: Path) -> None:
     live = of_kind(overlay("aks-prod"), "InferenceService")["plate-seg"]
     versions = live["metadata"]["annotations"]["release.thale/versions"].replace("1.0.0", "1.1.0")

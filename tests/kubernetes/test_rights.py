@@ -82,6 +82,7 @@ def test_deployments_that_read_the_vault_have_an_identity(name: str) -> None:
         assert vaults == ([] if name == "laptop" else [facts["key_vault"]])
 
 
+@pytest.mark.slow
 def test_controller_identity_cannot_read_secrets() -> None:
     options = hcl2.SerializationOptions(strip_string_quotes=True)
     identities = hcl2.loads(

@@ -247,7 +247,7 @@ def _run_gateway(folder: Path) -> Iterator[tuple[bytes, Any]]:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(folder / "crt.pem", folder / "key.pem")
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         yield (folder / "crt.pem").read_bytes(), server
         server.shutdown()

@@ -93,7 +93,7 @@ def run_entra(folder: Path, port: int = 0) -> Iterator[FakeEntra]:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         entra = FakeEntra(f"https://127.0.0.1:{server.server_port}", certificate)
         server.entra = entra  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield entra

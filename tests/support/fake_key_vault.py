@@ -93,7 +93,7 @@ def run_key_vault(folder: Path) -> Iterator[FakeKeyVault]:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         vault = FakeKeyVault(f"https://127.0.0.1:{server.server_port}", certificate)
         server.vault = vault  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield vault

@@ -41,7 +41,7 @@ def run_fake_model_server(respond: Callable[[int], Response]) -> Iterator[FakeMo
             """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         server.url = f"http://127.0.0.1:{http.server_address[1]}"
         try:

@@ -48,7 +48,7 @@ def run_unix_http_server(path: Path, status: int = 200) -> Iterator[UnixHttpServ
         daemon_threads = True
 
     with Server(str(path), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
             yield running

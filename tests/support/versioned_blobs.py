@@ -96,7 +96,7 @@ def run_versioned_blobs(folder: Path) -> Iterator[VersionedBlobs]:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
         blobs = VersionedBlobs(f"https://127.0.0.1:{server.server_port}{_CONTAINER}", certificate)
         server.blobs = blobs  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
             yield blobs

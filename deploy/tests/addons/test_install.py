@@ -36,6 +36,7 @@ def test_apply_installs_in_order_at_exact_versions(env: InstallerEnvironment) ->
     assert applied[0].arguments[-1].endswith("/gateway-api/releases/download/v1.6.1/standard-install.yaml")
 
 
+@pytest.mark.slow
 def test_apply_skips_current_addons(env: InstallerEnvironment) -> None:
     env.apply("laptop")
     env.clear_calls()
@@ -46,6 +47,7 @@ def test_apply_skips_current_addons(env: InstallerEnvironment) -> None:
     assert env.run("status", "--environment", "laptop").returncode == 0
 
 
+@pytest.mark.slow
 def test_apply_resumes_after_interruption(env: InstallerEnvironment) -> None:
     env.fail_on("keda")
     result = env.run("apply", "--environment", "laptop")
@@ -59,6 +61,7 @@ def test_apply_resumes_after_interruption(env: InstallerEnvironment) -> None:
     assert not {*installed_charts(env)} & {*before} - {"keda"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "cleanup"), [("pending-install", "uninstall"), ("pending-upgrade", "rollback")])
 def test_apply_clears_pending_release(env: InstallerEnvironment, status: str, cleanup: str) -> None:
     env.apply("laptop")
@@ -82,6 +85,7 @@ def test_apply_fails_while_another_installation_runs(env: InstallerEnvironment) 
     assert [call.arguments[1] for call in env.calls("helm", "uninstall")] == ["cert-manager"]
 
 
+@pytest.mark.slow
 def test_status_distinguishes_versions_from_values(env: InstallerEnvironment) -> None:
     env.apply("dev")
     env.add_release("cert-manager", status="deployed", description="thale-platform v1.19.0 0123456789ab")
@@ -102,6 +106,7 @@ def test_status_distinguishes_versions_from_values(env: InstallerEnvironment) ->
     assert installed_charts(env) == ["cert-manager", "envoy-gateway", "kserve", "otel-collector"]
 
 
+@pytest.mark.slow
 def test_apply_only_installs_current_addon_again(env: InstallerEnvironment) -> None:
     env.apply("dev")
     env.clear_calls()
@@ -116,6 +121,7 @@ def test_apply_lists_addons_when_name_is_unknown(env: InstallerEnvironment) -> N
     assert result.stderr.startswith("dev has no add-on 'keda': select one of gateway-api, ")
 
 
+@pytest.mark.slow
 def test_plan_prints_commands_without_changes(env: InstallerEnvironment) -> None:
     result = env.run("plan", "--environment", "laptop")
     assert result.returncode == 0, result.stderr
@@ -127,6 +133,7 @@ def test_plan_prints_commands_without_changes(env: InstallerEnvironment) -> None
     assert "helm upgrade" not in env.run("plan", "--environment", "laptop").stdout
 
 
+@pytest.mark.slow
 def test_webhooks_are_exempt_from_admission_enforcer(env: InstallerEnvironment) -> None:
     arguments = ("label", "mutatingwebhookconfigurations,validatingwebhookconfigurations")
     env.apply("laptop")

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.support.addon_installer import (
     KSERVE_CONFIG,
     InstallerEnvironment,
@@ -17,6 +19,7 @@ def kserve_section(env: InstallerEnvironment) -> dict[str, Any]:
     return section
 
 
+@pytest.mark.slow
 def test_kserve_does_not_copy_release_annotations(env: InstallerEnvironment) -> None:
     env.apply("dev", "--context", "aks-dev")
     assert kserve_section(env)["serviceAnnotationDisallowedList"] == [*ANNOTATION_KEYS]
@@ -40,6 +43,7 @@ def test_kserve_upgrade_keeps_other_disallowed_annotations(env: InstallerEnviron
     assert kserve_section(env)["serviceAnnotationDisallowedList"] == expected
 
 
+@pytest.mark.slow
 def test_status_reports_restored_kserve_configuration(env: InstallerEnvironment) -> None:
     env.apply("laptop")
     env.add_object("configmap/inferenceservice-config", **KSERVE_CONFIG)

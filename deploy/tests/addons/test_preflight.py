@@ -7,6 +7,7 @@ import pytest
 from tests.support.addon_installer import MANAGED_OBJECTS, InstallerEnvironment, installed_charts
 
 
+@pytest.mark.slow
 def test_missing_tools_are_reported_with_sources(env: InstallerEnvironment) -> None:
     for name in ("kubectl", "helm"):
         (env.folder / "bin" / name).unlink()
@@ -46,6 +47,7 @@ def test_apply_rejects_cluster_of_other_environment(env: InstallerEnvironment) -
     env.apply("prod")
 
 
+@pytest.mark.slow
 def test_apply_reports_missing_managed_objects(env: InstallerEnvironment) -> None:
     for name in MANAGED_OBJECTS:
         (env.folder / "objects" / name).unlink()
@@ -68,6 +70,7 @@ def add_gateway_api(env: InstallerEnvironment, version: str, channel: str = "sta
     env.add_object(GATEWAY_CRD, metadata={"annotations": annotations, **metadata})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.4.1", "1.6.1"])
 def test_older_gateway_api_is_taken_over(env: InstallerEnvironment, version: str) -> None:
     add_gateway_api(env, version)
@@ -77,6 +80,7 @@ def test_older_gateway_api_is_taken_over(env: InstallerEnvironment, version: str
     assert forced[0].endswith("/gateway-api/releases/download/v1.6.1/standard-install.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("version", "channel", "metadata", "remedy"),
     [

@@ -46,6 +46,7 @@ def test_split_plates_keeps_all_plants_of_a_plate_together() -> None:
     assert len(train) + len(test) == 200
 
 
+@pytest.mark.slow
 def test_fit_covers_unseen_plates_and_separates_wrong_values(fitted: tuple[ErrorModel, list[TraitRecord]]) -> None:
     model, test = fitted
     score = score_quality(test, model)["primary_root_length"]
@@ -81,6 +82,7 @@ def test_fit_leaves_out_traits_with_few_records() -> None:
     assert fit_error_model(records(8), WEIGHTS, "drawn").traits == {}
 
 
+@pytest.mark.slow
 def test_fit_counts_plants_that_do_not_exist_as_wrong() -> None:
     given = records(100)
     no_truth = {"primary_root_length": (9.0, math.nan, "ok")}

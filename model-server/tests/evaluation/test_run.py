@@ -69,6 +69,7 @@ def test_evaluate_plate_measures_the_duration_of_all_stages(plates: Path, tmp_pa
     assert timings.total_s == pytest.approx(timings.segment_s + timings.landmarks_s + timings.plants_s)
 
 
+@pytest.mark.slow
 def test_evaluate_plate_uses_own_error_models(plates: Path, tmp_path: Path) -> None:
     folders = [write_model(tmp_path / "seg"), write_model(tmp_path / "landmarks", "landmarks")]
     models = load_models(folders, "openvino")
@@ -111,6 +112,7 @@ def test_write_metrics_replaces_metrics_and_omits_unknown_ones(tmp_path: Path) -
     assert card.metrics == {"plates_dice_root": 0.75}
 
 
+@pytest.mark.slow
 def test_evaluate_rejects_two_models_of_one_task(plates: Path, tmp_path: Path) -> None:
     first, second = write_model(tmp_path / "a"), write_model(tmp_path / "b")
     with pytest.raises(ParameterError, match="one for each task"):
@@ -122,6 +124,7 @@ def test_evaluate_names_a_folder_without_a_model(plates: Path, tmp_path: Path) -
         evaluate([tmp_path], plates, "test", tmp_path / "out", "None")
 
 
+@pytest.mark.slow
 def test_evaluate_names_an_empty_split(plates: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="'val'"):
         evaluate([write_model(tmp_path / "seg")], plates, "val", tmp_path / "out", "Empty")

@@ -24,6 +24,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.slow
 def test_write_dataset_writes_the_manifest_of_training(tmp_path: Path) -> None:
     rows = read_rows(write_dataset(tmp_path, 3, 7, overrides=SMALL))
     assert list(rows[0]) == ["image", "plant", "split", "mask", "landmarks", "mm_per_px", "roots"]
@@ -55,6 +56,7 @@ def test_write_dataset_resumes_a_stopped_run(tmp_path: Path, missing: str) -> No
     assert read_files(tmp_path / "stopped") == read_files(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_write_dataset_repairs_an_incomplete_last_line(tmp_path: Path) -> None:
     manifest = write_dataset(tmp_path, 2, 7, overrides=SMALL)
     whole = manifest.read_text()

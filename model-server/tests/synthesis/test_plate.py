@@ -25,6 +25,7 @@ def classes_at(plate: SyntheticPlate, points: np.ndarray) -> np.ndarray:
     return plate.mask_HW[y, x]
 
 
+@pytest.mark.slow
 def test_draw_plate_is_reproducible() -> None:
     first, second = draw_plate(5, **TINY), draw_plate(5, **TINY)
     assert first.encoded == second.encoded
@@ -33,6 +34,7 @@ def test_draw_plate_is_reproducible() -> None:
     assert first.landmarks == second.landmarks
 
 
+@pytest.mark.slow
 def test_draw_plate_depends_on_the_seed() -> None:
     assert draw_plate(5, **TINY).encoded != draw_plate(6, **TINY).encoded
 
@@ -53,6 +55,7 @@ def test_most_root_points_are_visible(plates: list[SyntheticPlate]) -> None:
     assert (np.concatenate(classes_on_roots) == ROOT).mean() > 0.85
 
 
+@pytest.mark.slow
 def test_landmarks_lie_on_organs(plates: list[SyntheticPlate]) -> None:
     for plate in plates:
         for landmark in plate.landmarks:
@@ -67,6 +70,7 @@ def test_each_root_has_its_landmarks(plates: list[SyntheticPlate]) -> None:
         assert kinds["lateral_tip"] == sum(root.order > 1 for root in roots)
 
 
+@pytest.mark.slow
 def test_root_base_touches_the_hypocotyl() -> None:
     plate = draw_plate(11, plants=5, **SMALL)
     for plant in plate.plants:
@@ -129,6 +133,7 @@ def test_sample_spec_covers_styles_and_plant_counts() -> None:
     assert all(abs(spec.tilt_deg) <= 5 for spec in specs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("style", "darker"), [("backlit", True), ("dark", False)])
 def test_roots_have_the_polarity_of_their_style(style: str, darker: bool) -> None:
     plate = draw_plate(4, style=style, plants=5, label="none", contrast=0.15 if darker else 1.0, **SMALL)
@@ -156,6 +161,7 @@ def test_corners_are_a_plate_width_apart(plates: list[SyntheticPlate]) -> None:
         assert sides == pytest.approx(120.0 / plate.mm_per_px)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["backlit", "dark"])
 def test_plate_edge_lies_on_the_corners(style: str) -> None:
     plate = draw_plate(
@@ -170,6 +176,7 @@ def test_plate_edge_lies_on_the_corners(style: str) -> None:
     assert outer[-1] == pytest.approx(1249.5, abs=1)
 
 
+@pytest.mark.slow
 def test_tilted_plate_stays_in_the_image() -> None:
     plate = draw_plate(9, tilt_deg=5.0, corner_mm=12.0, **SMALL)
     root = np.array([point for plant in plate.plants for root in plant.roots for point in root.points])
@@ -185,6 +192,7 @@ def test_draw_plate_renders_a_full_camera_image(style: str, size: tuple[int, int
     assert plate.mask_HW.shape == (size[1], size[0])
 
 
+@pytest.mark.slow
 def test_draw_crop_has_only_the_landmarks_in_its_window() -> None:
     for seed in range(8):
         crop = draw_crop(seed, 300)
@@ -218,6 +226,7 @@ def test_hard_plates_have_more_roots_nearer_to_the_rim() -> None:
     assert min(spec.plants for spec in specs) >= 2
 
 
+@pytest.mark.slow
 def test_hard_option_leaves_other_plates_unchanged() -> None:
     assert draw_plate(5, hard=False, **TINY).encoded == draw_plate(5, **TINY).encoded
     assert draw_plate(5, hard=True, **TINY).encoded != draw_plate(5, **TINY).encoded

@@ -173,7 +173,7 @@ class WebhookReceiver(BaseHTTPRequestHandler):
 def test_ticket_is_sent_to_the_webhook_with_summary_and_runbook(tmp_path: Path) -> None:
     WebhookReceiver.bodies = []
     with HTTPServer(("127.0.0.1", 0), WebhookReceiver) as chat:
-        threading.Thread(target=chat.serve_forever, daemon=True).start()
+        threading.Thread(target=chat.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         (tmp_path / "slack-webhook-url").write_text(f"http://127.0.0.1:{chat.server_port}/hook")
         with running_alertmanager(write_fast_configuration(tmp_path), tmp_path) as url:
             alert = {"alertname": "ThaleGpuIdle", "environment": "prod", "severity": "ticket"}

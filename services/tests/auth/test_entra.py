@@ -80,6 +80,7 @@ def test_valid_token_returns_its_principal(entra: FakeEntra, tokens: EntraTokens
     assert (principal.id, principal.scopes) == (f"entra:{OBJECT_ID}", {"read"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -105,6 +106,7 @@ def test_token_with_wrong_claim_is_rejected(
     assert rejection(tokens, entra.token(**changes)).reason == reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "forge",
     [
@@ -189,6 +191,7 @@ def test_new_signing_key_is_read_on_its_first_token(entra: FakeEntra, tokens: En
     assert entra.reads == 2
 
 
+@pytest.mark.slow
 def test_flood_of_unknown_key_ids_causes_one_read(entra: FakeEntra, tokens: EntraTokens) -> None:
     for number in range(200):
         assert rejection(tokens, entra.token(kid=f"random-{number}")).reason == "unknown"

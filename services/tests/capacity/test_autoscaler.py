@@ -1,5 +1,6 @@
 """Tests of the autoscaler against the documented algorithm of Kubernetes, with the behaviour of the manifests."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ def test_predictor_scale_up_doubles_or_adds_four_every_15_s() -> None:
     assert seen == [7, 14, 28, 56]
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 500), min_size=1, max_size=80))
 def test_replicas_stay_within_limits_for_any_load(totals: list[float]) -> None:
     autoscaler, replicas = Autoscaler(FACADE), FACADE.min_replicas

@@ -49,6 +49,7 @@ def test_arrivals_follow_the_daily_profile() -> None:
     assert LOAD_PROFILE[0][1] == LOAD_PROFILE[-1][1]  # 0:00 and 24:00 are the same time
 
 
+@pytest.mark.slow
 def test_quiet_day_runs_at_minimum_without_rejections() -> None:
     seen = simulate(0.05)
     assert (seen.rejected_fraction, seen.timed_out_fraction) == (0, 0)

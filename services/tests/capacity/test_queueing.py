@@ -72,6 +72,7 @@ def test_d_d_1_waits_only_above_capacity() -> None:
     assert above == pytest.approx(1.5 + 0.5 * np.arange(100))
 
 
+@pytest.mark.slow
 def test_m_m_c_c_rejections_match_erlang_b() -> None:
     rng = np.random.default_rng(11)
     count, servers, offered = 50_000, 4, 3.0

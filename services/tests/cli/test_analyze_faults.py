@@ -61,6 +61,7 @@ def test_name_in_another_encoding_is_measured(client: SeedlingClient, photos: Pa
     assert len({*images(photos)}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["m" * 245, "皿" * 83])
 def test_long_name_is_shortened(client: SeedlingClient, photos: Path, stem: str) -> None:
     (photos / f"{stem}.png").write_bytes(sample_images.jpeg())
@@ -164,6 +165,7 @@ def packed_file(image: bytes) -> io.BytesIO:
     return io.BytesIO(image)
 
 
+@pytest.mark.slow
 def test_timeout_is_sent_and_fails_single_images(client: SeedlingClient, photos: Path) -> None:
     for number in range(6):
         (photos / f"{number}.png").write_bytes(sample_images.png() + bytes([number]))
@@ -176,6 +178,7 @@ def test_timeout_is_sent_and_fails_single_images(client: SeedlingClient, photos:
     assert "7 skipped" in analyze(photos)  # a time limit is no property of a result
 
 
+@pytest.mark.slow
 def test_formats_have_the_cells_of_the_csv_tables(client: SeedlingClient, photos: Path) -> None:
     (photos / "+NaCl_1 (2).png").write_bytes(sample_images.jpeg())
     output = analyze(photos, "--format", "xlsx", "--format", "parquet", "--bom")

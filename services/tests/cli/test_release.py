@@ -137,6 +137,7 @@ def test_abort_and_rollback_end_the_rollout(local_release: LocalRelease, run: Ru
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

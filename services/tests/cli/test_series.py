@@ -81,6 +81,7 @@ def growth(out: Path, scope: str) -> list[dict[str, str]]:
     return [row for row in table if (row["trait"], row["scope"]) == ("primary_root_length", scope)]
 
 
+@pytest.mark.slow
 def test_series_follows_folder_and_resumes(client: GrowingClient, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     output = run(photos, "--out", out, "--time-of-day", "12:00", "--time-zone", "Europe/Amsterdam")
@@ -99,6 +100,7 @@ def test_series_follows_folder_and_resumes(client: GrowingClient, photos: Path, 
     assert {row["quality"] for row in growth(out, "series")} == {"uncertain"}
 
 
+@pytest.mark.slow
 def test_series_table_has_row_per_plant_and_photograph(client: GrowingClient, photos: Path, tmp_path: Path) -> None:
     run(photos, "--out", tmp_path / "out")
     lengths = [row for row in rows(tmp_path / "out/series.csv") if row["trait"] == "primary_root_length"]
@@ -112,6 +114,7 @@ def test_series_table_has_row_per_plant_and_photograph(client: GrowingClient, ph
     assert (lengths[0]["interval_low"], lengths[0]["image"]) == ("4.8", f"{NAME.format(day=1)}.png")
 
 
+@pytest.mark.slow
 def test_series_from_results_measures_nothing(client: GrowingClient, photos: Path, tmp_path: Path) -> None:
     run(photos, "--out", tmp_path / "out")
     run("--from", tmp_path / "out", "--out", tmp_path / "again")
@@ -123,6 +126,7 @@ def test_series_from_results_measures_nothing(client: GrowingClient, photos: Pat
     assert len(json.loads((tmp_path / "again/series.json").read_text())["plates"][0]["tracks"]) == 5
 
 
+@pytest.mark.slow
 def test_series_separates_plates_of_one_folder(client: GrowingClient, photos: Path, tmp_path: Path) -> None:
     for day in (1, 2):
         other = NAME.format(day=day).replace("026", "027")
@@ -135,6 +139,7 @@ def test_series_separates_plates_of_one_folder(client: GrowingClient, photos: Pa
         run(photos, "--out", tmp_path / "merged", "--plate-pattern", r"ROOT\d")
 
 
+@pytest.mark.slow
 def test_series_reports_photographs_that_failed(client: GrowingClient, photos: Path, tmp_path: Path) -> None:
     broken = photos / f"{NAME.format(day=6)}.png"
     broken.write_bytes(BROKEN)
@@ -144,6 +149,7 @@ def test_series_reports_photographs_that_failed(client: GrowingClient, photos: P
     assert broken.name in flag["message"]
 
 
+@pytest.mark.slow
 def test_series_reads_table_of_times(client: GrowingClient, photos: Path, tmp_path: Path) -> None:
     table = tmp_path / "times.csv"
     lines = [f"{NAME.format(day=day)}.png;2023-08-0{day}T09:00:00+02:00;p7" for day in (1, 2, 4)]
@@ -162,6 +168,7 @@ def test_series_checks_times_before_measuring(client: GrowingClient, photos: Pat
     assert client.request_count == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -119,6 +119,7 @@ def test_training_labels_read_exported_files(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
 def test_write_any_phenotype_is_json_without_nan(found: Phenotype) -> None:

@@ -32,6 +32,7 @@ def test_settings_reject_a_folder_without_valid_error_model(text: str | None, re
         FacadeSettings(release_state_path=tmp_path, error_models_path=tmp_path)
 
 
+@pytest.mark.slow
 def test_facade_starts_without_image_processing() -> None:
     heavy = ("scipy", "skimage", "torch", "thale.phenotyping")
     program = f"import sys, thale.facade.app; print([name for name in {heavy} if name in sys.modules])"

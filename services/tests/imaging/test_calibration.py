@@ -88,6 +88,7 @@ def test_calibrate_flags_tilted_plate(tilt_deg: float) -> None:
     assert "plate_tilted" in codes(calibration)
 
 
+@pytest.mark.slow
 def test_calibrate_reports_assumed_or_given_plate_width() -> None:
     synthetic = draw_plate(2, style="backlit", width=1700, height=1450)
     assumed = calibrate(synthetic.image_HW3).scale
@@ -140,6 +141,7 @@ def test_calibrate_finds_no_plate_in_crop_of_plate() -> None:
         assert calibrate(photo[top : top + size, left : left + size]).plate is None, (left, top, size)
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("rim", ["left", "top"])
 def test_calibrate_rejects_or_flags_plate_without_one_rim(rim: str) -> None:

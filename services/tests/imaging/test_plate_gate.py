@@ -28,6 +28,7 @@ def test_gate_accepts_a_dish_with_rounded_corners(seed: int) -> None:
     assert len(result.plates) == 1
 
 
+@pytest.mark.slow
 def test_gate_doubts_a_frame_with_sharp_corners() -> None:
     [flag] = check_image(photograph(dish(corner_share=0), 4)).flags
     assert flag.code == "not_a_plate"
@@ -43,6 +44,7 @@ def test_gate_doubts_a_rounded_frame_without_rims() -> None:
     assert "no parallel rims" in flag.message
 
 
+@pytest.mark.slow
 def test_gate_doubts_a_dish_full_of_pattern() -> None:
     image = dish()
     draw = ImageDraw.Draw(image)
@@ -53,6 +55,7 @@ def test_gate_doubts_a_dish_full_of_pattern() -> None:
     assert "patterned" in flag.message
 
 
+@pytest.mark.slow
 def test_gate_doubts_a_printed_grid() -> None:
     image = dish()
     draw = ImageDraw.Draw(image)
@@ -62,6 +65,7 @@ def test_gate_doubts_a_printed_grid() -> None:
     assert "not_a_plate" in codes(photograph(image, 7))
 
 
+@pytest.mark.slow
 def test_gate_takes_no_scale_from_a_round_dish() -> None:
     image = blank(760, 700)
     draw = ImageDraw.Draw(image)
@@ -79,10 +83,12 @@ def test_gate_finds_no_circle_in_a_crop_without_edges() -> None:
     assert codes(photograph(image, 9)) == ["no_plate"]
 
 
+@pytest.mark.slow
 def test_gate_flags_a_drawing_without_noise() -> None:
     assert "not_a_photograph" in codes(np.asarray(dish(corner_share=0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("levels", "is_flagged"), [(256, False), (128, False), (8, True)])
 def test_gate_flags_few_grey_levels(levels: int, is_flagged: bool) -> None:
     light = np.linspace(-50, 50, 760)[None, :, None]

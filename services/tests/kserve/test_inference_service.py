@@ -84,6 +84,7 @@ def json_round_trip(resource: inference_service.Resource) -> Any:
     return json.loads(json.dumps(resource))
 
 
+@pytest.mark.slow
 @given(release_states())
 def test_release_survives_round_trip(release: Release) -> None:
     resource = resource_from_release(release, deployed_resource(), archive_uris(release))
@@ -99,12 +100,14 @@ def test_annotation_keys_are_the_keys_of_a_rollout() -> None:
     assert sorted(resource["metadata"]["annotations"]) == list(inference_service.ANNOTATION_KEYS)
 
 
+@pytest.mark.slow
 @given(release_states())
 def test_annotation_keys_contain_every_written_key(release: Release) -> None:
     resource = resource_from_release(release, deployed_resource(), archive_uris(release))
     assert resource["metadata"]["annotations"].keys() <= {*inference_service.ANNOTATION_KEYS}
 
 
+@pytest.mark.slow
 @given(release_states())
 def test_resource_meets_constraints_of_kserve(release: Release) -> None:
     spec = resource_from_release(release, deployed_resource(), archive_uris(release))["spec"]
@@ -117,6 +120,7 @@ def test_resource_meets_constraints_of_kserve(release: Release) -> None:
         assert not {"maxReplicas", "autoScaling"} & predictor.keys()
 
 
+@pytest.mark.slow
 def test_resource_passes_the_schemas_of_the_cluster() -> None:
     if not SCHEMAS.exists():
         pytest.skip("the shared folder with the schemas of the cluster is missing")

@@ -44,6 +44,7 @@ def test_state_has_reason_and_message(status: dict[str, Any], line: str) -> None
     assert str(describe_pod(make_pod(**status))) == f"facade-1: {line}"
 
 
+@pytest.mark.slow
 def test_deploy_reads_pods_without_the_kubernetes_client() -> None:
     """The import of the client takes a second of CPU time in each command of a deploy."""
     code = "import sys, deploy.pod_problems; sys.exit('kubernetes.client' in sys.modules)"

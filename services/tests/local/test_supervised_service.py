@@ -38,6 +38,7 @@ def test_service_restarts_after_exit_and_notifies(tmp_path: Path) -> None:
     assert not supervised.is_running
 
 
+@pytest.mark.slow
 def test_service_raises_with_log_tail_above_max_restarts(tmp_path: Path) -> None:
     supervised = make_service(
         tmp_path, "raise SystemExit('no such model')", [], RestartPolicy(max_restarts=2, initial_delay_s=0.01)

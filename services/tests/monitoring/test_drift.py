@@ -69,6 +69,7 @@ def test_compare_to_reference_detects_different_sample() -> None:
     assert compare_to_reference(Histogram((1.0, 2.0), (290, 10, 0)), terciles, 40).psi > 0.25
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 1000), min_size=4, max_size=4), st.lists(st.integers(0, 1000), min_size=4, max_size=4))
 def test_compare_histograms_is_symmetric(observed: list[int], reference: list[int]) -> None:
     a, b = Histogram((1.0, 2.0, 3.0), tuple(observed)), Histogram((1.0, 2.0, 3.0), tuple(reference))

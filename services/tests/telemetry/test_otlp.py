@@ -81,6 +81,7 @@ def test_facade_responds_when_the_collector_hangs_or_fails(collector: tuple[str,
         assert not any(line["logger"].startswith("opentelemetry") for line in running.log_lines())
 
 
+@pytest.mark.slow
 def test_exporter_stops_when_the_collector_is_unreachable() -> None:
     [port] = free_ports(1)
     log = send_spans(50, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_TIMEOUT="600")
@@ -94,6 +95,7 @@ def test_exporter_queue_is_bounded_when_the_collector_hangs(collector: tuple[str
     send_spans(5000, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_EXPORTER_OTLP_TIMEOUT="600")
 
 
+@pytest.mark.slow
 def test_exporter_flushes_spans_at_shutdown(collector: tuple[str, Collector]) -> None:
     url, collector_state = collector
     send_spans(3, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="3600000")
@@ -138,6 +140,7 @@ def test_otel_settings_enable_traces_by_standard_variables(
     assert OtelSettings().traces_enabled is enabled
 
 
+@pytest.mark.slow
 def test_exporter_uses_traces_endpoint_and_service_name(collector: tuple[str, Collector]) -> None:
     url, collector_state = collector
     send_spans(1, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{url}/v1/traces", OTEL_SERVICE_NAME="greenhouse")

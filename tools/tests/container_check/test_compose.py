@@ -31,6 +31,7 @@ def services() -> dict[str, Service]:
     return services
 
 
+@pytest.mark.slow
 def test_compose_file_matches_the_schema() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)

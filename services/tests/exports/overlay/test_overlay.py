@@ -34,6 +34,7 @@ def phenotype_of_width(width: int, *, scale_x: float = 1.0, flags: tuple[Flag, .
     )
 
 
+@pytest.mark.slow
 def test_draw_limits_long_side_and_adds_footer() -> None:
     found = phenotype_of_width(1200)
     for long_side, width in ((None, 1200), (1000, 1000), (700, 700), (5000, 1200)):

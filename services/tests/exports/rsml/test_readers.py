@@ -162,6 +162,7 @@ def check_schema(document: etree._Element) -> None:
         assert all(math.isfinite(float(sample.get("value"))) for sample in function)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(phenotypes())
 def test_write_any_phenotype_follows_the_schema(found: Phenotype) -> None:

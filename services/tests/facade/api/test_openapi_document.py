@@ -19,6 +19,7 @@ OPERATIONS = [
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
+@pytest.mark.slow
 def test_document_is_up_to_date() -> None:
     assert json.loads(json.dumps(build())) == DOCUMENT, "outdated: run `make generate`"
 

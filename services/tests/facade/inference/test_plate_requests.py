@@ -117,6 +117,7 @@ def test_phenotype_states_the_turn_of_its_image() -> None:
     assert measure(PlateModels(1), rotate=180)[0].rotate == 180
 
 
+@pytest.mark.slow
 def test_shadows_measure_a_random_plate_of_each_image() -> None:
     """The first plate alone would hide a version that fails on the right half of an image."""
     routes = [replace(route, shadow=replace(route, version="1.1.0")) for route in (SEGMENTATION, LANDMARKS)]

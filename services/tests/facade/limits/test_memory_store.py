@@ -153,6 +153,7 @@ def test_clock_jump_forwards_grants_at_most_one_bucket() -> None:
     assert admitted == [True] * 3 + [False] * 2
 
 
+@pytest.mark.slow
 def test_callers_without_counters_are_removed() -> None:
     clock = Clock()
     store = MemoryLimitStore(clock)

@@ -31,6 +31,7 @@ def test_reconstruct_ends_primary_at_neighbour() -> None:
     assert [total_px(plant) for plant in plants] == pytest.approx([left, right], rel=0.02)
 
 
+@pytest.mark.slow
 def test_reconstruct_assigns_lateral_beyond_neighbours_primary() -> None:
     # The lateral of the left plant crosses the primary root of the right plant and continues straight.
     plate = DrawnMaps()

@@ -7,6 +7,7 @@ from tests.support.sample_plates import MM_PER_PX, DrawnMaps, arc, codes, total_
 from thale.phenotyping.plants.reconstruct import reconstruct_plants
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle_deg", [0, 15, 30, 45, 60])
 def test_reconstruct_measures_oblique_root_within_1_percent(angle_deg: float) -> None:
     plate = DrawnMaps()
@@ -189,6 +190,7 @@ def test_reconstruct_traces_lateral_that_crosses_its_parent() -> None:
     assert plant.roots[1].length_px == pytest.approx(lateral, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap_px", [8, 20, 32])
 def test_reconstruct_bridges_gap_of_up_to_2_mm(gap_px: int) -> None:
     plate = DrawnMaps()

@@ -49,6 +49,7 @@ def test_subsample_preserves_length() -> None:
     assert polyline.length(thinned) == pytest.approx(polyline.length(curve), rel=1e-3)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.floats(0.1, 5))
 def test_simplify_equals_skimage(seed: int, count: int, tolerance: float) -> None:
     # Rounding decides between points at equal distances. Points from a continuous distribution avoid such ties.

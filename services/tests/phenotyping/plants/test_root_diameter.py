@@ -44,12 +44,14 @@ def test_measure_diameters_of_straight_root(diameter: float, end: tuple[float, f
     assert measure_diameters([root], drawn_maps((root, diameter)))[0] == pytest.approx(diameter, abs=0.15)
 
 
+@pytest.mark.slow
 def test_measure_diameters_does_not_depend_on_an_imprecise_line() -> None:
     root = line((120.0, 20.0), (120.0, 240.0))
     displaced = root + np.array([1.2, 0.0])
     assert measure_diameters([displaced], drawn_maps((root, 6.0)))[0] == pytest.approx(6, abs=0.15)
 
 
+@pytest.mark.slow
 def test_measure_diameters_excludes_junctions() -> None:
     primary = line((120.0, 10.0), (120.0, 250.0))
     lateral = line((120.0, 100.0), (220.0, 160.0))
@@ -57,6 +59,7 @@ def test_measure_diameters_excludes_junctions() -> None:
     assert found == pytest.approx([8, 5], abs=0.2)
 
 
+@pytest.mark.slow
 def test_measure_diameters_excludes_a_merged_neighbour() -> None:
     first, second = line((100.0, 10.0), (100.0, 250.0)), line((104.0, 10.0), (104.0, 250.0))
     found = measure_diameters([first, second], drawn_maps((first, 5.0), (second, 5.0)))
@@ -72,6 +75,7 @@ def test_measure_diameters_excludes_edges_of_a_shoot() -> None:
     assert measure_diameters([root], maps)[0] == pytest.approx(8, abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("diameter", "factor", "is_known"), [(4.0, 1.0, False), (5.0, 1.0, True), (8.0, 2.0, False)])
 def test_measure_diameters_of_thin_root_are_unknown(diameter: float, factor: float, is_known: bool) -> None:
     # Training masks are never thinner than 2.5 px: the width of a thin prediction is that of the mask.

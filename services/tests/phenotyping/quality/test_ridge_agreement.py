@@ -60,6 +60,7 @@ def prediction() -> SegmentationPrediction:
     return predict_with_ridges(plate_with_plant())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("light", "contrast"), [(150, -20), (40, 60)])
 def test_ridge_agreement_confirms_tracing_in_both_polarities(light: float, contrast: float) -> None:
     agreement = ridge_agreement(
@@ -81,6 +82,7 @@ WRONG_TRACINGS: dict[str, tuple[tuple[XY, ...], ...]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", WRONG_TRACINGS.values(), ids=WRONG_TRACINGS.keys())
 def test_flag_disagreement_reports_both_values_of_wrong_tracing(
     lines: tuple[tuple[XY, ...], ...], prediction: SegmentationPrediction

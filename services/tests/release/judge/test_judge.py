@@ -110,6 +110,7 @@ def test_judge_rolls_back_all_background_without_shadow() -> None:
     assert "have no plants" in verdict.reasons[0]
 
 
+@pytest.mark.slow
 def test_judge_holds_then_rolls_back_on_late_failures() -> None:
     bad = ComparisonWindow(
         VersionMetrics(requests={"error": 1}, fallbacks={"error": 1}), VersionMetrics(requests={"ok": 20})

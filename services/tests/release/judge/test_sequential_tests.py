@@ -82,6 +82,7 @@ def test_rate_test_uses_earlier_stable_rate_without_traffic() -> None:
     assert bad.log_noninferiority < evidence.log_noninferiority
 
 
+@pytest.mark.slow
 def test_regression_evidence_is_rare_at_the_margin() -> None:
     rng = np.random.default_rng(3)
     rejections = 0
@@ -95,6 +96,7 @@ def test_regression_evidence_is_rare_at_the_margin() -> None:
     assert rejections <= 10  # 5 % of 200
 
 
+@pytest.mark.slow
 def test_noninferiority_evidence_is_rare_beyond_the_margin() -> None:
     rng = np.random.default_rng(4)
     rejections = 0

@@ -76,6 +76,7 @@ FLOAT = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 DUPLICATE_FIELD = b'{"runtime": "python", "runtime": "python", "model": {}}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -132,6 +133,7 @@ def test_validate_archive_names_the_fault(
     assert not Path("/tmp/thale-was-here").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd_offset", [False, True])
 @pytest.mark.parametrize("index", range(3))
 @pytest.mark.parametrize("dtype", NOT_FINITE)
@@ -342,6 +344,7 @@ def test_incomplete_archive_is_rejected(archive_path: Path, tmp_path: Path) -> N
         validate_archive(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_detected_or_harmless(archive_path: Path, tmp_path: Path) -> None:
     """Every change of served content must be detected. Only the times in the headers may change."""
     data, expected = archive_path.read_bytes(), validate_archive(archive_path)

@@ -47,6 +47,7 @@ def simulate_rollout(
     )
 
 
+@pytest.mark.slow
 def test_simulate_promotes_a_good_canary_in_steps() -> None:
     result = simulate_rollout(NO_FAULTS)
     assert (result.outcome, result.bad_responses) == ("promoted", 0)
@@ -54,6 +55,7 @@ def test_simulate_promotes_a_good_canary_in_steps() -> None:
     assert [change.at_s for change in result.weight_changes] == sorted(change.at_s for change in result.weight_changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faults", "reason"),
     [

@@ -122,6 +122,7 @@ def test_kserve_target_accepts_apply_with_lost_response(
         assert target.apply(before, after).release == after
 
 
+@pytest.mark.slow
 def test_changes_of_a_release_change_no_pod_template(kserve_harness: KServeHarness) -> None:
     with kserve_harness.make_target() as target:
         apply_change(target, lambda release: transitions.set_shadow(release, target.find(MODEL, "1.2.0"), ANNA))
@@ -158,6 +159,7 @@ def test_rollback_is_applied_although_predictors_restart(
     assert "KServe restarts all predictors" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [
@@ -312,6 +314,7 @@ def test_canary_has_its_replicas_before_its_weight(kserve_harness: KServeHarness
     assert ready_at_weight == {0: 0, 5: 1, 25: 1, 50: 2, 100: 4}
 
 
+@pytest.mark.slow
 def test_rollback_to_earlier_version_starts_all_replicas(kserve_harness: KServeHarness) -> None:
     ready_at_weight = record_ready_pods(kserve_harness)
     with kserve_harness.make_target() as target:

@@ -136,6 +136,7 @@ def test_canary_is_loaded_before_release_and_unloaded_after(harness: TargetHarne
     assert harness.loaded_versions() == {"1.0.0"}
 
 
+@pytest.mark.slow
 def test_promoted_version_can_be_rolled_back(harness: TargetHarness) -> None:
     with harness.make_target() as target:
         apply_change(target, with_canary(target.find(MODEL, "1.1.0")))

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from thale.imaging.calibration import calibrate
 from thale.imaging.image_io import decode
@@ -33,6 +34,7 @@ def test_golden_plates_are_small_package_files() -> None:
     assert sum(file.stat().st_size for file in files) < 300_000
 
 
+@pytest.mark.slow
 def test_draw_golden_plates_is_reproducible(tmp_path: Path) -> None:
     paths = draw_golden_plates(tmp_path)
     second_paths = draw_golden_plates(tmp_path / "again")
