@@ -41,6 +41,8 @@ from benchmarks.serving_peers.client import Load, send_for  # noqa: E402 (the re
 from benchmarks.serving_peers.environments import PEERS, Peer, create_environment, peer_environment  # noqa: E402
 from benchmarks.serving_peers.preparation import PHOTOGRAPHS, BenchmarkImage, prepare_models, prepare_peer  # noqa: E402
 
+from thale.host.interpreter import python_command  # noqa: E402
+
 THALE = "thale"
 CONCURRENCY = (1, 4, 16)
 START_TIMEOUT_S = 240.0
@@ -128,7 +130,7 @@ def start(
     if peer is None:
         environment = {**os.environ, "THALE_WORKER_THREADS": str(threads), "THALE_FACADE_ACCESS_LOG": "false"}
         home = folder / "home"
-        command = [sys.executable, "-m", "thale", "up", "--home", str(home), "--port", str(port)]
+        command = python_command("-m", "thale", "up", "--home", str(home), "--port", str(port))
         command += ["--workers", str(workers)]
         path, headers = "/v1/segment", {"Accept": "image/png", "Content-Type": "image/jpeg"}
     else:

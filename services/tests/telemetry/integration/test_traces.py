@@ -13,6 +13,7 @@ from tests.support.facade_process import FacadeProcess, ProcessReply, facade_pro
 from tests.support.otlp_receiver import Collector, Span, running_collector
 from tests.support.tiny_models import write_tiny_model
 from tests.support.torchserve_process import TorchServeProcess, run_torchserve
+from thale.facade.settings import FacadeSettings
 from thale.host.files import write_atomically
 from thale.release.registry.archive_validation import validate_archive
 from thale.schemas import Release, ReleaseState, Task, VersionManifest
@@ -245,10 +246,13 @@ def test_retry_has_a_span_of_its_own(stack: Stack) -> None:
 
 def test_fallback_span_has_reason_until_the_breaker_opens(stack: Stack) -> None:
     stack.release(canary=UNLOADED_VERSION, weight_percent=100.0)
-    replies = [stack.phenotype("?plate_width_mm=120") for _ in range(6)]
+    failures = FacadeSettings.model_fields["canary_breaker_failures"].default
+    replies = [stack.phenotype("?plate_width_mm=120") for _ in range(failures + 1)]
     stack.release()
     assert {reply.status for reply in replies} == {200}
-    first, opening, rejection = (stack.wait_for_trace(replies[index], is_complete) for index in (0, 4, 5))
+    first, opening, rejection = (
+        stack.wait_for_trace(replies[index], is_complete) for index in (0, failures - 1, failures)
+    )
     [fallback] = first.spans_named("thale.fallback")
     expected = {"thale.role": "fallback", "thale.reason": "unavailable", "thale.fallback_for": UNLOADED_VERSION}
     assert expected.items() <= fallback.attributes.items()
