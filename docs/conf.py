@@ -4,15 +4,11 @@ The source folder is the repository, so that links between the Markdown files of
 in the repository.
 """
 
-import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "services"), str(ROOT / "model-server")]
-
-from thale._version import __version__  # noqa: E402
+from thale._version import __version__
 
 project = "thale"
 author = "The thale authors"
@@ -32,7 +28,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 suppress_warnings = ["misc.highlighting_failure"]  # the lexer does not know recorded metrics, whose names have colons
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence"]
 
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
@@ -42,8 +37,6 @@ html_title = f"thale {version}"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-copybutton_exclude = ".linenos, .gp, .go"
-
 
 _START_PAGE = f"""<!doctype html>
 <meta charset="utf-8">
@@ -55,10 +48,7 @@ _START_PAGE = f"""<!doctype html>
 def _write_start_page(app: Sphinx, error: Exception | None) -> None:
     """Write the page at the root of the site, which leads to the index."""
     if error is None:
-        page = (
-            '<!doctype html><meta charset="utf-8"><title>thale</title><meta http-equiv="refresh" content="0; url={0}">'
-        )
-        (Path(app.outdir) / "index.html").write_text(page.format(f"{root_doc}.html") + "\n")
+        (Path(app.outdir) / "index.html").write_text(_START_PAGE)
 
 
 def setup(app: Sphinx) -> None:
