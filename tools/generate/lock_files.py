@@ -54,6 +54,7 @@ LOCKS: Mapping[str, Lock] = {
     "uv": Lock(inputs=("uv",), constrained=False),
     "audit": Lock(inputs=("audit",), constrained=False),
     "checkov": Lock(inputs=("checkov",), constrained=False),
+    "node": Lock(inputs=("node",), constrained=False),
     "zizmor": Lock(inputs=("zizmor",), constrained=False),
     "openapi-client": Lock(inputs=("openapi-client",), constrained=False),
 }

@@ -1,5 +1,6 @@
 """Files for citation, licensing and contribution agree with the repository."""
 
+import json
 import re
 from pathlib import Path
 
@@ -79,3 +80,19 @@ def test_workflow_calls_existing_make_targets(workflow: Path) -> None:
         called = inputs["target"]["options"] if inputs else content["jobs"]["check"]["strategy"]["matrix"]["target"]
     assert called
     assert set(called) <= targets
+
+
+def test_image_builds_the_web_page_from_sources() -> None:
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"!web", "**/node_modules", "services/thale/facade/api/web_files"} <= set(allowed)
+    dockerfile = (ROOT / "services" / "Dockerfile").read_text()
+    steps = ("npm --prefix web ci", "npm --prefix web run build", "uv build --wheel")
+    assert sorted(steps, key=dockerfile.index) == list(steps)
+
+
+def test_each_npm_package_has_an_exact_version() -> None:
+    package = json.loads((ROOT / "web" / "package.json").read_text())
+    locked = json.loads((ROOT / "web" / "package-lock.json").read_text())["packages"]
+    declared = {**package["dependencies"], **package["devDependencies"]}
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in declared} == declared
+    assert [path for path, entry in locked.items() if path and not entry.get("integrity")] == []

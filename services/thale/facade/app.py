@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission.controller import AdmissionController
-from thale.facade.api import cors, health_routes, problems, v1, v1_series, v2
+from thale.facade.api import cors, health_routes, problems, v1, v1_series, v2, web_page
 from thale.facade.api.head_requests import HeadRequestMiddleware
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.api.openapi_document import load_document
@@ -68,6 +68,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     app.include_router(v1_series.router)
     app.include_router(health_routes.router)
     app.include_router(v2.router)
+    app.include_router(web_page.router)
     app.add_exception_handler(ThaleError, problems.handle_thale_error)
     app.add_exception_handler(HTTPException, problems.handle_http_error)
     app.add_exception_handler(RequestValidationError, problems.handle_validation_error)

@@ -206,6 +206,8 @@ class FacadeSettings(BaseSettings):
     """File with the password of the limit store. It is read for each connection."""
     limit_store_timeout_s: float = Field(0.05, gt=0, le=5)
     """Maximum time of one call of the limit store. Limits then apply in process."""
+    web_page: bool = True
+    """True to serve the web page to browsers at /. Other clients get the index as JSON in any case."""
     cors_origins: Origins = ()
     """Origins whose web pages may call the API, such as https://lab.example.org, separated by commas."""
     postprocess_workers: int = Field(2, gt=0)

@@ -2,12 +2,18 @@
 
 import pytest
 
-from tools.generate.licences import LICENCES_FILE, PackageLicence, list_licences, render
+from tools.generate.licences import LICENCES_FILE, PackageLicence, list_licences, list_web_licences, render
 
 
 def test_each_dependency_has_an_allowed_licence() -> None:
     refused = {row.name: row.licence for row in list_licences() if not row.is_allowed}
     assert refused == {}, "review the licence: tools/generate/licences.py"
+
+
+def test_each_npm_package_has_an_allowed_licence() -> None:
+    rows = list(list_web_licences())
+    assert {row.name for row in rows if row.is_product} == {"react", "react-dom", "scheduler"}
+    assert {row.name: row.licence for row in rows if not row.is_allowed} == {}
 
 
 def test_licences_document_is_current() -> None:

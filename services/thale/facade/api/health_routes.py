@@ -1,11 +1,11 @@
 """Routes of health checks and problem descriptions, and the index."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from thale._version import __version__
 from thale.errors import ParameterError
-from thale.facade.api import problems
+from thale.facade.api import problems, web_page
 from thale.facade.api.authentication import is_authorised
 from thale.facade.api.dependencies import HealthDependency
 from thale.facade.api.health_responses import Index, LivenessResponse, ReadinessResponse
@@ -65,6 +65,10 @@ async def problem(code: str) -> Problem:
 
 
 @router.get("/", operation_id="getIndex", tags=["health"], summary="Describe the server", response_model=Index)
-async def index() -> dict[str, str]:
+async def index(request: Request) -> Response:
     """Return name, version and links. HTML documentation would load scripts from the internet; use /openapi.json."""
-    return {"name": "thale", "version": __version__, "contract": "/openapi.json", "ready": "/health/ready"}
+    page = web_page.index_page(request)
+    if page is not None:
+        return page
+    links = {"name": "thale", "version": __version__, "contract": "/openapi.json", "ready": "/health/ready"}
+    return JSONResponse(links, headers={"Vary": "Accept"})

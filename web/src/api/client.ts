@@ -1,0 +1,115 @@
+/**
+ * All HTTP requests of the page. Addresses are relative, so every request goes to the server of the page.
+ *
+ * The API key is a field of this object and lives as long as the tab's document: a script of another page cannot read
+ * it, and nothing remains in the browser when the tab is closed.
+ */
+import type { ModelInfo, Phenotype, Problem } from "./types";
+
+export type MediaType =
+  | "application/json"
+  | "text/csv"
+  | "application/rsml+xml"
+  | "application/vnd.plantcv+json";
+
+export interface MeasureOptions {
+  mmPerPx: number | null;
+  plateWidthMm: number | null;
+  expectedPlants: number | null;
+  rotate: 0 | 90 | 180 | 270;
+}
+
+/** An error response of the server, or a connection that failed (status 0). */
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+    readonly retryAfterS: number | null = null,
+    readonly title = "",
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+}
+
+export class ApiClient {
+  #key: string | null = null;
+
+  /** Use this API key for all later requests; null sends none. */
+  signIn(key: string | null): void {
+    this.#key = key;
+  }
+
+  get isSignedIn(): boolean {
+    return this.#key !== null;
+  }
+
+  /** Measure a photograph. `onUpload` gets the uploaded share, from 0 to 1. */
+  measure(
+    file: File,
+    options: MeasureOptions,
+    onUpload: (share: number) => void,
+    signal: AbortSignal,
+  ): Promise<Phenotype> {
+    const query = new URLSearchParams({ name: file.name.slice(0, 255) });
+    if (options.mmPerPx !== null) query.set("mm_per_px", String(options.mmPerPx));
+    if (options.plateWidthMm !== null) query.set("plate_width_mm", String(options.plateWidthMm));
+    if (options.expectedPlants !== null) query.set("expected_plants", String(options.expectedPlants));
+    if (options.rotate !== 0) query.set("rotate", String(options.rotate));
+    // fetch reports no progress of an upload
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open("POST", `v1/phenotype?${query}`);
+      for (const [name, value] of Object.entries(this.#headers("application/json")))
+        request.setRequestHeader(name, value);
+      request.setRequestHeader("Content-Type", "application/octet-stream");
+      request.responseType = "text";
+      request.upload.onprogress = (event) => onUpload(event.total > 0 ? event.loaded / event.total : 1);
+      request.upload.onload = () => onUpload(1);
+      request.onerror = () => reject(new ApiError("", 0));
+      request.onabort = () => reject(new DOMException("aborted", "AbortError"));
+      request.onload = () => {
+        if (request.status === 200) resolve(JSON.parse(request.responseText) as Phenotype);
+        else reject(toError(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      };
+      signal.addEventListener("abort", () => request.abort(), { once: true });
+      request.send(file);
+    });
+  }
+
+  async listModels(): Promise<ModelInfo[]> {
+    return (await (await this.#fetch("v1/models", {}, "application/json")).json()) as ModelInfo[];
+  }
+
+  async #fetch(path: string, init: RequestInit, accept: string): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(path, {
+        ...init,
+        headers: { ...this.#headers(accept), ...(init.body ? { "Content-Type": "application/json" } : {}) },
+        credentials: "omit",
+        redirect: "error",
+      });
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      throw new ApiError("", 0);
+    }
+    if (!response.ok)
+      throw toError(response.status, await response.text(), response.headers.get("Retry-After"));
+    return response;
+  }
+
+  #headers(accept: string): Record<string, string> {
+    return this.#key === null ? { Accept: accept } : { Accept: accept, Authorization: `Bearer ${this.#key}` };
+  }
+}
+
+function toError(status: number, body: string, retryAfter: string | null): ApiError {
+  const seconds = retryAfter === null ? null : Number(retryAfter);
+  try {
+    const problem = JSON.parse(body) as Problem;
+    return new ApiError(problem.detail, status, seconds, problem.title);
+  } catch {
+    return new ApiError(body.slice(0, 200), status, seconds);
+  }
+}

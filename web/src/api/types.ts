@@ -1,0 +1,13 @@
+/** Names for the generated types of the API. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type Phenotype = Schemas["Phenotype"];
+export type Plant = Schemas["Plant"];
+export type Root = Schemas["Root"];
+export type Flag = Schemas["Flag"];
+export type TraitValue = Schemas["TraitValue"];
+export type Quality = TraitValue["quality"];
+export type ModelInfo = Schemas["ModelInfo"];
+export type Problem = Schemas["Problem"];
+export type XY = [number, number];
