@@ -19,6 +19,9 @@ DOCUMENT = "services/thale/facade/api/openapi.json"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 _UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
+_EXTENSIBLE = "x-extensible-enum"
+"""Values of a text that later versions may extend. A closed list may become an open one only if the new values are
+responses to requests that were rejected before: a client that works never receives them."""
 _EXACT = ("pattern", "multipleOf", "format")
 
 Schema = Mapping[str, Any]
@@ -148,6 +151,8 @@ class _Comparison:
                 yield f"{where}: the type {kind} {change}"
         if _types(wide) and not _types(narrow):
             yield f"{where}: any type {change}"
+        if direction == "response" and set(base.get("enum", ())) <= set(new.get(_EXTENSIBLE, ())):
+            return
         if "enum" in wide:
             for value in narrow.get("enum", ("any other value",)):
                 if value not in wide["enum"]:

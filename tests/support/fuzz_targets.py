@@ -4,6 +4,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
+from tests.support import heic_files
 from thale.errors import (
     AnnotationError,
     DamagedImageError,
@@ -112,7 +113,7 @@ _RSML = (
     b'<sample value="1"/></function></functions></root></plant></scene></rsml>'
 )
 SEEDS: dict[str, list[bytes]] = {
-    "image-header": [_JPEG, _PNG, _tiff(False), _tiff(True)],
+    "image-header": [_JPEG, _PNG, _tiff(False), _tiff(True), heic_files.grid(1, 2, 100, 64, heic_files.rotation(1))],
     "tiff-directories": [_tiff(False), _tiff(True)],
     "infer-request": [_JSON, b"\1" + _BINARY_HEAD + struct.pack("<I", 5) + b"image\n%d" % len(_BINARY_HEAD)],
     "rsml": [_RSML],

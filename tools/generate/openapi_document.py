@@ -51,8 +51,9 @@ _TAGS = {
 _BINARY = {"type": "string", "format": "binary"}
 _IMAGE_BODY: dict[str, Any] = {
     "required": True,
-    "description": "A JPEG, PNG or TIFF: its bytes, or the field `image` of a form. Any image type is accepted as the "
-    "type of the bytes, because the content decides the format. Generators of clients know octet streams only.",
+    "description": "A JPEG, PNG, TIFF or HEIC: its bytes, or the field `image` of a form. Any image type is "
+    "accepted as the type of the bytes, because the content decides the format. Generators of clients know octet "
+    "streams only.",
     "content": {
         "application/octet-stream": {"schema": _BINARY},
         "multipart/form-data": {

@@ -114,6 +114,10 @@ def changes(change: Callable[[Document], object]) -> list[str]:
         (lambda d: trait(d)["required"].remove("value"), "field value may be absent"),
         (lambda d: trait(d)["properties"]["quality"]["enum"].append("bad"), "value 'bad' is new"),
         (lambda d: trait(d)["properties"]["quality"].pop("enum"), "'any other value' is new"),
+        (
+            lambda d: trait(d)["properties"].update(quality={"type": "string", "x-extensible-enum": ["ok"]}),
+            "'any other value' is new",
+        ),
         (lambda d: trait(d)["properties"]["value"]["type"].append("string"), "alternative string is new"),
         (lambda d: trait(d)["properties"]["flags"]["items"].update({"$ref": "#/components/schemas/Trait"}), "removed"),
     ],
@@ -137,6 +141,9 @@ def test_breaking_change_is_found(change: Callable[[Document], object], message:
         lambda d: trait(d)["required"].append("unit"),
         lambda d: trait(d)["properties"]["value"].update(type="number"),
         lambda d: trait(d)["properties"]["quality"]["enum"].remove("ok"),
+        lambda d: d["components"]["schemas"]["Trait"]["properties"].update(
+            quality={"type": "string", "x-extensible-enum": ["ok", "unknown", "new"]}
+        ),
     ],
 )
 def test_compatible_change_is_permitted(change: Callable[[Document], object]) -> None:

@@ -128,11 +128,11 @@ def test_folder_with_the_name_of_a_result_fails_that_image(client: SeedlingClien
 
 def test_omitted_folders_and_formats_are_named(client: SeedlingClient, photos: Path) -> None:
     (photos / "day1").mkdir()
-    for name in ("phone.HEIC", "camera.nef", "notes.txt"):
+    for name in ("screenshot.AVIF", "camera.nef", "notes.txt"):
         (photos / name).touch()
     output = analyze(photos)
     assert f"1 sub-folders were not read (pass --recursive): {photos / 'day1'}" in output
-    assert f"convert them to JPEG, PNG or TIFF): {photos / 'camera.nef'}, {photos / 'phone.HEIC'}" in output
+    assert f"convert them to JPEG, PNG or TIFF): {photos / 'camera.nef'}, {photos / 'screenshot.AVIF'}" in output
     assert "1 other files ignored" in output
 
 

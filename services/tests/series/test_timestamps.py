@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from PIL import Image
 
+from tests.support import heic_files
 from thale.errors import ParameterError
 from thale.series.timestamps import (
     TimeRules,
@@ -70,6 +71,18 @@ def test_timestamp_from_exif_reads_original_time(tmp_path: Path) -> None:
         datetime(2023, 8, 8, 14, 30, tzinfo=timezone(timedelta(hours=2))),
         "exif",
     )
+
+
+def test_timestamp_from_exif_reads_heic(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({36867: "2023:08:08 14:30:00", 36881: "+02:00"})
+    path = tmp_path / "phone.heic"
+    path.write_bytes(heic_files.with_exif(exif.tobytes()[6:]))
+    found = timestamp_from_exif(path)
+    assert found is not None
+    assert found.time.isoformat() == "2023-08-08T14:30:00+02:00"
+    path.write_bytes(path.read_bytes()[:-200])
+    assert timestamp_from_exif(path) is None
 
 
 def test_timestamp_from_exif_returns_none_without_original_time(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from thale.errors import ParameterError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".heic", ".heif"})
 UNSUPPORTED_SUFFIXES = frozenset(
-    {".heic", ".heif", ".avif", ".webp", ".bmp", ".gif", ".jp2", ".jxl", ".psd"}
+    {".avif", ".webp", ".bmp", ".gif", ".jp2", ".jxl", ".psd"}
     | {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}
 )
 """Suffixes of photographs in formats that thale cannot decode."""

@@ -10,16 +10,16 @@ class ImageError(ThaleError):
 
 
 class EmptyImageError(ImageError):
-    """The request body is empty. Send the bytes of a JPEG, PNG or TIFF image."""
+    """The request body is empty. Send the bytes of a JPEG, PNG, TIFF or HEIC image."""
 
     code = "empty-image"
 
     def __init__(self) -> None:
-        super().__init__("the request body is empty: send the bytes of a JPEG, PNG or TIFF image")
+        super().__init__("the request body is empty: send the bytes of a JPEG, PNG, TIFF or HEIC image")
 
 
 class UnsupportedImageError(ImageError):
-    """The file is not a JPEG, PNG or TIFF image, or it is a variant that thale cannot decode."""
+    """The file is not a JPEG, PNG, TIFF or HEIC image, or it is a variant that thale cannot decode."""
 
     code = "unsupported-image"
 

@@ -7,12 +7,16 @@ from collections.abc import Iterable
 from thale.schemas import Flag, ImageMetadata, Phenotype
 
 _UNITS = {"": "", "1": "", "count": "", "ratio": "", "%": "percent", "°": "deg", "mm²": "mm2", "mm^2": "mm2"}
-_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tif"}
+_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "TIFF": "tif", "HEIC": "heic"}
 
 
 def image_name(image: ImageMetadata) -> str:
     """Return the file name of an image, or one derived from its digest if it has no name."""
-    return replace_unprintable(image.name) if image.name else f"{image.sha256[:12]}.{_EXTENSIONS[image.format]}"
+    return (
+        replace_unprintable(image.name)
+        if image.name
+        else f"{image.sha256[:12]}.{_EXTENSIONS.get(image.format, image.format.lower())}"
+    )
 
 
 def replace_unprintable(text: str) -> str:

@@ -13,6 +13,7 @@ _PNG_S, _PNG_16_BIT_S = 0.053, 0.13
 """Pillow decodes a PNG of 16-bit colour twice, once for each byte of a sample."""
 _TIFF_S, _TIFF_16_BIT_S = 0.014, 0.014
 _COMPRESSED_TIFF_S, _COMPRESSED_TIFF_16_BIT_S = 0.025, 0.112
+_HEIC_S = 0.11
 _SAMPLES = {"L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "YCbCr": 3, "RGBA": 4, "CMYK": 4, "CMYKA": 5}
 
 
@@ -29,6 +30,8 @@ def estimate_decode_s(data: bytes, metadata: ImageMetadata) -> float:
         return megapixels * (_JPEG_S + _JPEG_SCAN_S * (count_scans(data) - 1))
     if metadata.format == "PNG":
         return megapixels * (_PNG_16_BIT_S if is_deep else _PNG_S)
+    if metadata.format == "HEIC":
+        return megapixels * _HEIC_S
     if _is_compressed(metadata):
         return megapixels * (_COMPRESSED_TIFF_16_BIT_S if is_deep else _COMPRESSED_TIFF_S)
     return megapixels * (_TIFF_16_BIT_S if is_deep else _TIFF_S)

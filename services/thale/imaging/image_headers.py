@@ -15,7 +15,7 @@ from thale.errors import DamagedImageError, UnsupportedImageError
 from thale.imaging.jpeg_quality import estimate_quality
 from thale.imaging.tiff_directories import TiffDirectories
 
-ImageFormat = Literal["JPEG", "PNG", "TIFF"]
+ImageFormat = Literal["JPEG", "PNG", "TIFF", "HEIC"]
 
 MAX_SEGMENTS = 10_000
 MAX_CHUNKS = 20_000
@@ -40,7 +40,10 @@ _TIFF_MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK", 6: "YCbCr"}
 
 @dataclass(frozen=True)
 class Header:
-    """Header of one page. Sizes are in stored pixels, before the orientation (EXIF 1 to 8) is applied."""
+    """Header of one page. Sizes are in stored pixels, before the orientation (EXIF 1 to 8) is applied.
+
+    The size of a HEIC is that after its crop.
+    """
 
     format: ImageFormat
     width: int

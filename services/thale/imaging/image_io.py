@@ -18,6 +18,7 @@ import math
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 import numpy as np
@@ -30,14 +31,16 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from thale.errors import (
     DamagedImageError,
-    EmptyImageError,
     ImageTooLargeError,
     ImageTooSmallError,
     MultiPageImageError,
     ParameterError,
     UnsupportedImageError,
 )
+from thale.imaging.heif_decoder import decode_upright
+from thale.imaging.heif_header import read_heic
 from thale.imaging.image_headers import MAX_SAMPLES, Header, ImageFormat, read_jpeg, read_png, read_tiff
+from thale.imaging.image_signatures import sniff
 from thale.imaging.jpeg_scans import check_scans
 from thale.schemas import ImageMetadata
 
@@ -53,39 +56,15 @@ _STRIP_ROWS = 256
 _USED_SHARE = 0.999
 _MAX_RANKED_SAMPLES = 4_000_000
 
-SNIFF_BYTES = 16
-"""Number of bytes of a file that `sniff` requires."""
-
-_FORM_BODY = "a multipart form without its Content-Type: send it with its Content-Type, or send only the image's bytes"
-_BASE64 = "an image encoded as base64 text: send the binary data"
-_UNSUPPORTED_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"GIF8", "a GIF"),
-    (b"BM", "a BMP"),
-    (b"%PDF", "a PDF"),
-    (b"8BPS", "a Photoshop file"),
-    (b"PK\x03\x04", "a ZIP archive (or an Office file)"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"\0\0\0\x0cjP", "a JPEG 2000"),
-    (b"\xff\x0a", "a JPEG XL"),
-    (b"\0\0\0\x0cJXL", "a JPEG XL"),
-    (b"--", _FORM_BODY),
-    (b"data:image", _BASE64),
-    (b"/9j/", _BASE64),
-    (b"iVBORw0K", _BASE64),
-    (b"<svg", "an SVG"),
-    (b"<", "HTML or XML"),
-    (b"{", "JSON"),
-)
 Sample = TypeVar("Sample", np.uint8, np.uint16)
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_READERS: dict[ImageFormat, Callable[[bytes], Header]] = {"JPEG": read_jpeg, "PNG": read_png, "HEIC": read_heic}
 
-# Exception types that Pillow and tifffile raised for damaged files under fuzzing.
+# Exception types that Pillow, tifffile and pi-heif raised for damaged files under fuzzing.
 _DECODER_FAILURES = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    EOFError,
     LookupError,
     OSError,
     RuntimeError,
@@ -95,39 +74,6 @@ _DECODER_FAILURES = (
     struct.error,
     zlib.error,
 )
-
-
-def sniff(prefix: bytes) -> ImageFormat:
-    """Return the format of an image from the first 16 or more bytes of its file.
-
-    Raises:
-        EmptyImageError: If `prefix` is empty.
-        UnsupportedImageError: If the file is not a JPEG, PNG or TIFF; the message names the format that it resembles.
-    """
-    if not prefix:
-        raise EmptyImageError
-    if prefix.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if prefix.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if prefix[:4] in _TIFF_SIGNATURES:
-        return "TIFF"
-    raise UnsupportedImageError(f"this looks like {_describe_format(prefix)}; thale reads JPEG, PNG and TIFF")
-
-
-def _describe_format(prefix: bytes) -> str:
-    start = prefix[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP":
-        return "a WebP"
-    if prefix[4:8] == b"ftyp":
-        brand = prefix[8:12]
-        return "an AVIF" if brand[:3] == b"avi" else "a HEIC" if brand[:3] in (b"hei", b"hev", b"mif") else "a video"
-    for magic, name in _UNSUPPORTED_SIGNATURES:
-        if start.startswith(magic):
-            return name
-    if all(32 <= byte < 127 or byte in b"\t\r\n\f" for byte in prefix[:64]):
-        return "text"
-    return "an unknown format"
 
 
 def read_header(data: bytes, name: str | None = None, page: int | None = None) -> ImageMetadata:
@@ -190,7 +136,7 @@ def decode(data: bytes, page: int | None = None) -> NDArray[np.uint8]:
 
 def _read_valid_header(data: bytes, page: int | None) -> Header:
     kind = sniff(data[:64])
-    header = read_jpeg(data) if kind == "JPEG" else read_png(data) if kind == "PNG" else read_tiff(data, page)
+    header = read_tiff(data, page) if kind == "TIFF" else _READERS[kind](data)
     pages = len(header.pages)
     if page is None and pages > 1:
         raise MultiPageImageError(pages)
@@ -224,6 +170,8 @@ def _decode_pixels(data: bytes, header: Header, page: int) -> NDArray[np.uint8]:
         if header.bits == 16:
             return _decode_png_16(data, header)
         return _load_pixels(PngImageFile(io.BytesIO(data)), header)
+    if header.format == "HEIC":
+        return _apply_orientation(decode_upright(data, header), _INVERSE_ORIENTATION[header.orientation])
     directory_index = header.pages[page]
     if header.bits > 8:
         return _decode_tiff_16(data, header, directory_index)

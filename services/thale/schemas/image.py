@@ -1,8 +1,8 @@
 """Schemas of an image and its calibration: positions, flags, metadata, plates and scale."""
 
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from thale.schemas.fields import FrozenModel, NullableFloat, ScaleSource
 
@@ -34,8 +34,8 @@ class ImageMetadata(FrozenModel):
     """Width in pixels."""
     height: int
     """Height in pixels."""
-    format: Literal["JPEG", "PNG", "TIFF"]
-    """Format, detected from the content."""
+    format: Annotated[str, WithJsonSchema({"type": "string", "x-extensible-enum": ["JPEG", "PNG", "TIFF", "HEIC"]})]
+    """Format, detected from the content: JPEG, PNG, TIFF or HEIC. A later version may read further formats."""
     mode: str
     """Channels as stored, such as L, RGB or CMYK."""
     bits: int

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from thale.errors import ParameterError
+from thale.errors import ImageError, ParameterError
+from thale.imaging.heif_header import is_heic, read_exif
 from thale.series.schemas import TimeSource
 
 _EXIF_DIRECTORY, _DATE_TIME_ORIGINAL, _OFFSET_ORIGINAL = 0x8769, 36867, 36881
+_BRAND_BYTES = 12
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 TIMES_REMEDY = "with --times, or in the field `time` of /v1/series"
 MAX_DISAGREEMENT = timedelta(hours=26)
@@ -182,11 +184,21 @@ def _parse_offset(text: str | None) -> tzinfo | None:
 def timestamp_from_exif(path: Path) -> Timestamp | None:
     """Return DateTimeOriginal of an image with its offset, or None if the file has none. Pixels are not decoded."""
     try:
-        with Image.open(path) as image:
-            exif = image.getexif().get_ifd(_EXIF_DIRECTORY)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        exif = _read_exif(path).get_ifd(_EXIF_DIRECTORY)
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError, ImageError):
         return None  # the measurement reports a damaged image with its reason
     return parse_exif_time(exif.get(_DATE_TIME_ORIGINAL), exif.get(_OFFSET_ORIGINAL))
+
+
+def _read_exif(path: Path) -> Image.Exif:
+    with path.open("rb") as file:
+        prefix = file.read(_BRAND_BYTES)
+        if is_heic(prefix):
+            exif = Image.Exif()
+            exif.load(read_exif(prefix + file.read()) or b"")
+            return exif
+    with Image.open(path) as image:
+        return image.getexif()
 
 
 def parse_exif_time(date_time: object, offset: object) -> Timestamp | None:

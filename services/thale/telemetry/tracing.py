@@ -40,7 +40,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "server.port": "port of the model server; absent for a Unix domain socket",
     "error.type": "stable code of the problem, or class of the exception",
     "thale.request_id": "the ID in X-Request-Id, in the logs and in the problem returned to the client",
-    "thale.image.format": "jpeg, png or tiff",
+    "thale.image.format": "jpeg, png, tiff or heic",
     "thale.image.megapixels": "size of the image according to its header",
     "thale.image.bytes": "bytes of the image file",
     "thale.task": "segmentation or landmarks",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import heic_files
 from tests.support.pool_tasks import (
     allocate,
     block_alarm,
@@ -22,13 +23,14 @@ from tests.support.pool_tasks import (
 from thale.errors import DeadlineExceededError, ImageTooLargeError, ImageTooSmallError, ModelUnavailableError
 from thale.facade.deadline import Deadline
 from thale.facade.postprocess.worker_pool import WorkerPool, WorkerTaskError
+from thale.imaging.image_io import decode
 
 MEMORY_BYTES = 256 * 2**20
 
 
-def run(work: Any, processes: int = 1) -> Any:
+def run(work: Any, processes: int = 1, memory_bytes: int = MEMORY_BYTES) -> Any:
     async def with_pool() -> Any:
-        pool = WorkerPool(processes, MEMORY_BYTES)
+        pool = WorkerPool(processes, memory_bytes)
         try:
             await pool.warm_up()
             return await work(pool)
@@ -50,6 +52,15 @@ def test_pool_stops_a_task_at_its_deadline() -> None:
         return await pool.run(Deadline.after(60), os.getpid)
 
     assert run(work) != os.getpid()
+
+
+def test_heic_beyond_the_memory_of_a_task_is_too_large() -> None:
+    async def work(pool: WorkerPool) -> int:
+        with pytest.raises(ImageTooLargeError, match="memory"):
+            await pool.run(Deadline.after(60), decode, heic_files.grid(30, 30, 1920, 1920))
+        return int((await pool.run(Deadline.after(60), decode, heic_files.grid(1, 1, 64, 64))).size)
+
+    assert run(work, memory_bytes=16 * 2**20) == 64 * 64 * 3
 
 
 def test_pool_survives_a_task_that_kills_its_process() -> None:

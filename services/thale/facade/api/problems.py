@@ -49,7 +49,9 @@ _INTERNAL_ERROR = ProblemSpec(HTTPStatus.INTERNAL_SERVER_ERROR, "The server fail
 
 PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.EmptyImageError: ProblemSpec(HTTPStatus.BAD_REQUEST, "The body is empty"),
-    errors.UnsupportedImageError: ProblemSpec(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a readable JPEG, PNG or TIFF"),
+    errors.UnsupportedImageError: ProblemSpec(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a readable JPEG, PNG, TIFF or HEIC"
+    ),
     errors.DamagedImageError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged"),
     errors.ImageTooSmallError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The image is too small"),
     errors.ImageTooLargeError: ProblemSpec(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The image is too large"),

@@ -23,7 +23,7 @@ from thale.facade.admission.uploads import BodyReservation
 from thale.facade.api.file_names import upload_name
 from thale.facade.request.options import Upload
 from thale.facade.settings import FacadeSettings
-from thale.imaging.image_io import SNIFF_BYTES, sniff
+from thale.imaging.image_signatures import SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -66,7 +66,7 @@ async def read_upload(request: Request, settings: FacadeSettings) -> Upload:
 
     Raises:
         EmptyImageError: If the image has no bytes.
-        UnsupportedImageError: If the first bytes are not of a JPEG, PNG or TIFF.
+        UnsupportedImageError: If the first bytes are not of a JPEG, PNG, TIFF or HEIC.
         ImageTooLargeError: If the image exceeds the limit; the rest is not read.
         UnsupportedContentTypeError: If the content type is neither an image nor generic.
         ParameterError: If a multipart body is malformed, or does not have exactly one field `image`.
@@ -109,8 +109,8 @@ def _check_media_type(media_type: str) -> None:
     if not media_type or media_type.startswith("image/") or media_type in _GENERIC_MEDIA_TYPES:
         return
     raise UnsupportedContentTypeError(
-        f"{media_type} is not an image type: send the bytes of a JPEG, PNG or TIFF as image/jpeg, image/png, "
-        f"image/tiff or application/octet-stream, or as the field `{_FIELD}` of multipart/form-data"
+        f"{media_type} is not an image type: send the bytes of a JPEG, PNG, TIFF or HEIC as image/jpeg, image/png, "
+        f"image/tiff, image/heic or application/octet-stream, or as the field `{_FIELD}` of multipart/form-data"
     )
 
 
