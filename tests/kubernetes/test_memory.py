@@ -1,4 +1,4 @@
-"""Test of the memory of a predictor: the bounds of its processes add up to less than the limit of the pod."""
+"""Tests of the memory of pods: the bounds of their processes add up to less than the limit of the pod."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from deploy.models import MEMORY_LIMIT
+from thale.facade.app import COMPARISON_MEMORY_BYTES, HEADER_MEMORY_BYTES, HEADER_WORKERS
+from thale.facade.limits.response_store import MAX_TOTAL_BYTES
+from thale.facade.settings import FacadeSettings
 from thale_models.handlers.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +25,9 @@ REGISTRATION_MIB = 600
 PROBE_MIB = 64
 """Estimate of the readiness probe, a Python process that imports no array library."""
 
+SERVER_MIB = 350
+"""The facade's server process and its fork server, without bodies: an estimate."""
+
 
 def java_option_mib(pattern: str) -> int:
     found = re.search(rf"^vmargs=.*{pattern}(\d+)([mg])\b", SETTINGS, re.MULTILINE)
@@ -34,6 +40,28 @@ def model_server_mib() -> int:
     bounds = ("-Xmx", "-XX:MaxDirectMemorySize=", "-XX:MaxMetaspaceSize=", "-XX:ReservedCodeCacheSize=")
     java_mib = sum(java_option_mib(re.escape(bound)) for bound in bounds) + JAVA_OTHER_MIB
     return java_mib + WORKER_MIB + WorkerSettings().memory_growth_mib
+
+
+def default_bytes(setting: str) -> int:
+    value: int = FacadeSettings.model_fields[setting].default
+    return value
+
+
+def facade_mib() -> float:
+    """Return the maximum memory of a facade with its default settings (ADR 0086)."""
+    workers = default_bytes("postprocess_workers") * default_bytes("postprocess_memory_bytes")
+    readers = HEADER_WORKERS * (HEADER_MEMORY_BYTES + default_bytes("max_body_bytes"))
+    bodies = default_bytes("max_buffered_bytes") + default_bytes("shadow_queue_bytes") + MAX_TOTAL_BYTES
+    return (workers + readers + bodies + COMPARISON_MEMORY_BYTES) / 2**20 + SERVER_MIB
+
+
+def test_facade_memory_holds_its_processes() -> None:
+    text = (ROOT / "kubernetes" / "base" / "facade.yaml").read_text()
+    found = re.search(r"limits: \{.*memory: (\d+)Gi", text)
+    assert found is not None
+    assert facade_mib() <= int(found[1]) * 1024
+    for path in (ROOT / "kubernetes").rglob("*.yaml"):
+        assert not re.search(r"name: THALE_(POSTPROCESS_|MAX_BODY|MAX_BUFFERED|SHADOW_QUEUE)", path.read_text()), path
 
 
 @pytest.mark.parametrize("manifest", ["model-server.yaml", "plate-seg.yaml", "plate-landmarks.yaml"])

@@ -23,14 +23,17 @@ class FakeModelServer:
 def run_fake_model_server(respond: Callable[[int], Response]) -> Iterator[FakeModelServer]:
     """Respond to request n with `respond(n)` for the duration of the context."""
     server = FakeModelServer(respond)
+    lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            server.paths.append(self.path)
-            status, media_type, body = server.respond(len(server.paths) - 1)
+            with lock:
+                server.paths.append(self.path)
+                number = len(server.paths) - 1
+            status, media_type, body = server.respond(number)
             self.send_response(status)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))

@@ -1,6 +1,8 @@
 """Worker tasks for tests, in a separate module that worker processes can import."""
 
+import io
 import os
+import resource
 import signal
 import time
 from collections.abc import Sequence
@@ -54,3 +56,29 @@ def wait_for_file(path: str) -> None:
 
 def fail_unexpectedly() -> None:
     raise ZeroDivisionError("injected fault")
+
+
+def draw_overlay(image: bytes) -> tuple[int, int]:
+    """Draw the overlay of an image as the facade does. Returns its width, and the peak memory in bytes."""
+    from PIL import Image
+
+    from tests.support.sample_phenotypes import phenotype
+    from thale.exports import overlay
+    from thale.imaging.image_io import decode_reduced, read_header
+
+    photo = decode_reduced(image, None, overlay.MIN_SOURCE_PX)
+    drawn = overlay.draw(photo, phenotype(image=read_header(image), plate=None))
+    width, _ = Image.open(io.BytesIO(drawn)).size
+    return width, peak_memory_bytes()
+
+
+def read_large_header(image: bytes) -> tuple[int, int]:
+    """Read a header as the facade does. Returns the image's width, and the peak memory in bytes."""
+    from thale.imaging.image_io import read_header
+
+    return read_header(image).width, peak_memory_bytes()
+
+
+def peak_memory_bytes() -> int:
+    """Return the peak of the resident memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

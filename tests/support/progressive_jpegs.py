@@ -13,26 +13,29 @@ _MAX_RUN_BITS = 14
 MAX_SCANS = 1 + 2 * (_COEFFICIENTS - 1)
 
 
-def progressive_jpeg(width_px: int, height_px: int, scans: int) -> bytes:
-    """Return a grey JPEG.
+def progressive_jpeg(width_px: int, height_px: int, scans: int, components: int = 1) -> bytes:
+    """Return a grey or colour JPEG. A decoder holds the coefficients of all its components at once.
 
     Args:
         width_px: Width, up to 65,500.
         height_px: Height, up to 65,500.
-        scans: Number of scans, from 1 (DC coefficients only) to `MAX_SCANS`.
+        scans: Number of scans of the first component, from 1 (DC coefficients only) to `MAX_SCANS`.
+        components: 1 (grey) or 3 (colour, without subsampling). Each component after the first has one scan.
     """
     blocks = -(-width_px // _BLOCK_PX) * -(-height_px // _BLOCK_PX)
     runs = _run_lengths(blocks)
     symbols = sorted({run_bits << 4 for run_bits, _ in runs})
-    frame = struct.pack(">BHHB3B", 8, height_px, width_px, 1, 1, 0x11, 0)
+    frame = struct.pack(">BHHB", 8, height_px, width_px, components)
+    frame += b"".join(bytes([number + 1, 0x11, 0]) for number in range(components))
     parts = [
         b"\xff\xd8",
         _segment(0xDB, bytes([0]) + bytes([1]) * _COEFFICIENTS),
         _segment(0xC2, frame),
         _huffman_table(0x00, [0]),
         _huffman_table(0x10, symbols),
-        _scan(0, 0, _pack("0" * blocks)),  # each block has the DC difference 0, whose code is one bit
     ]
+    # Each block has the DC difference 0, whose code is one bit.
+    parts += [_scan(0, 0, _pack("0" * blocks), number + 1) for number in range(components)]
     entropy_coded = _pack("".join(_run_code(symbols.index(bits << 4), bits, length) for bits, length in runs))
     for index in range(scans - 1):
         refined, coefficient = divmod(index, _COEFFICIENTS - 1)
@@ -62,8 +65,8 @@ def _huffman_table(table: int, symbols: list[int]) -> bytes:
     return _segment(0xC4, bytes([table, *counts, *symbols]))
 
 
-def _scan(coefficient: int, successive_approximation: int, entropy_coded: bytes) -> bytes:
-    header = struct.pack(">B2B3B", 1, 1, 0x00, coefficient, coefficient, successive_approximation)
+def _scan(coefficient: int, successive_approximation: int, entropy_coded: bytes, component: int = 1) -> bytes:
+    header = struct.pack(">B2B3B", 1, component, 0x00, coefficient, coefficient, successive_approximation)
     return _segment(0xDA, header) + entropy_coded
 
 

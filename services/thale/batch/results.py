@@ -14,7 +14,7 @@ from thale.batch.result_index import WRITE_FAILURE
 from thale.errors import ParameterError
 from thale.exports import coco, overlay, plantcv, rsml, table
 from thale.host.files import access_errors, replace_atomically, write_atomically
-from thale.imaging.image_io import decode
+from thale.imaging.image_io import decode_reduced
 from thale.schemas import Phenotype
 
 LONG_TABLE = "traits.csv"
@@ -34,7 +34,8 @@ def write_result(folder: Path, name: str, phenotype: Phenotype, image: bytes, pa
         OSError: If the disk is full or the folder cannot be written.
     """
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(_path(folder, name, ".overlay.png"), overlay.draw(decode(image, page), phenotype))
+    photo = decode_reduced(image, page, overlay.MIN_SOURCE_PX)
+    write_atomically(_path(folder, name, ".overlay.png"), overlay.draw(photo, phenotype))
     if rsml.has_roots(phenotype):
         write_atomically(_path(folder, name, ".rsml"), rsml.write(phenotype))
     else:

@@ -42,9 +42,9 @@ logger = logging.getLogger(__name__)
 
 _COMPARISON_NICENESS = 5
 """A comparison gets a third of the CPU time of a post-processing task on the same core."""
-_COMPARISON_MEMORY_BYTES = 512 * 2**20
-_HEADER_WORKERS = 2
-_HEADER_MEMORY_BYTES = 320 * 2**20
+COMPARISON_MEMORY_BYTES = 512 * 2**20
+HEADER_WORKERS = 2
+HEADER_MEMORY_BYTES = 320 * 2**20
 """Two copies of a body of 64 MiB while it is received, one while it is parsed, and the tags of a TIFF."""
 
 
@@ -87,7 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         stack.callback(pool.close)
         running = await stack.enter_async_context(running_limiter(settings))
         app.state.caller_limiter, app.state.response_store = running.limiter, running.responses
-        header_pool = WorkerPool(_HEADER_WORKERS, _HEADER_MEMORY_BYTES)
+        header_pool = WorkerPool(HEADER_WORKERS, HEADER_MEMORY_BYTES)
         stack.callback(header_pool.close)
         models = await stack.enter_async_context(
             ModelClient.connect(settings.model_url, settings.management_url, scale_to_zero=settings.scale_to_zero)
@@ -117,7 +117,7 @@ async def _shadow_mirror(
     settings: FacadeSettings, models: ModelClient, admission: AdmissionController
 ) -> AsyncIterator[ShadowMirror]:
     """Run the shadow mirror for the duration of the context."""
-    pool = WorkerPool(1, _COMPARISON_MEMORY_BYTES, _COMPARISON_NICENESS)  # its process starts with the first comparison
+    pool = WorkerPool(1, COMPARISON_MEMORY_BYTES, _COMPARISON_NICENESS)  # its process starts with the first comparison
     sample_store = None
     if settings.shadow_samples_path is not None:
         sample_store = ShadowSampleStore(settings.shadow_samples_path, settings.shadow_samples_per_version)

@@ -213,8 +213,8 @@ class FacadeSettings(BaseSettings):
     postprocess_workers: int = Field(2, gt=0)
     """Processes for tracing, traits and overlays."""
     postprocess_memory_bytes: int = Field(896 * 2**20, gt=0)
-    """Memory that a post-processing task may allocate. The overlay of 100 million pixels of 8 bits needs 832 MiB, and
-    the size of its file. A task that needs more gets 413."""
+    """Memory that a post-processing task may allocate. The overlay of 100 million pixels in a file of 61 MiB needs up
+    to 860 MiB. A task that needs more gets 413."""
     cost_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Cost per hour of this facade and its share of the model servers, exported as a metric if set."""
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")

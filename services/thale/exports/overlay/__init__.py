@@ -18,9 +18,11 @@ from thale.exports.overlay.canvas import OverlayCanvas
 from thale.exports.overlay.footer import add_footer
 from thale.schemas import Phenotype
 
-__all__ = ["draw"]
+__all__ = ["MIN_SOURCE_PX", "draw"]
 
 LONG_SIDE_PX = 2000
+MIN_SOURCE_PX = 2 * LONG_SIDE_PX
+"""Length of a photograph's longer side below which a reduction of the photograph would be visible in the overlay."""
 _COMPRESSION = 3
 """zlib level: a third of the default's time, for a file that is a tenth larger."""
 
@@ -29,7 +31,8 @@ def draw(image_HW3: NDArray[np.uint8], phenotype: Phenotype, long_side: int | No
     """Return a PNG of the photograph with plants, roots, landmarks, the plate, the scale and the flags.
 
     Args:
-        image_HW3: The photograph as returned by `thale.imaging.image_io.decode`, or a downscaled copy.
+        image_HW3: The photograph as returned by `thale.imaging.image_io.decode`, or a downscaled copy, as by
+            `decode_reduced` with `MIN_SOURCE_PX`.
         phenotype: The measurement of the photograph.
         long_side: Maximum length of the longer side in pixels. None keeps the size.
 

@@ -13,7 +13,7 @@ from PIL import Image
 from thale.exports import overlay, plantcv, rsml, table
 from thale.facade.postprocess.types import CSV, JSON, NPZ, PLANTCV, PNG, RSML, PhenotypeTask, RenderedResponse
 from thale.facade.upstream.model_response import ModelResponse
-from thale.imaging.image_io import decode
+from thale.imaging.image_io import decode_reduced
 from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
 from thale.monitoring.plate_statistics import plate_statistics
 from thale.phenotyping.pipeline import build_phenotype
@@ -109,7 +109,7 @@ def _to_json(phenotype: Phenotype, _task: PhenotypeTask) -> bytes:
 
 
 def _to_overlay_png(phenotype: Phenotype, task: PhenotypeTask) -> bytes:
-    return overlay.draw(decode(task.image, task.page), phenotype)
+    return overlay.draw(decode_reduced(task.image, task.page, overlay.MIN_SOURCE_PX), phenotype)
 
 
 def _to_rsml(phenotype: Phenotype, _task: PhenotypeTask) -> bytes:
