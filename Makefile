@@ -90,7 +90,7 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel web-test checkov sbom openapi-client azurite prometheus redis
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel web-test checkov sbom openapi-client azurite prometheus redis postgresql
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)
@@ -191,6 +191,12 @@ redis: ## Report a missing Redis for the tests of the shared limit store
 	@command -v redis-server >/dev/null || \
 	  echo "Redis is not installed: the tests of the shared limit store will be skipped (apt-get install \
 	  --no-install-recommends redis-server)"
+
+.PHONY: postgresql
+postgresql: ## Report a missing PostgreSQL for the tests of the experiment store
+	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || \
+	  echo "PostgreSQL is not installed: the tests of the experiment store run with SQLite only (apt-get install \
+	  --no-install-recommends postgresql)"
 
 .PHONY: docs
 docs: install ## Build the documentation site in build/site; a warning, such as a broken link, is an error

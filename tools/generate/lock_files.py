@@ -43,14 +43,16 @@ class Lock:
 
 LOCKS: Mapping[str, Lock] = {
     "dev": Lock(("models", "dev"), ("build",)),
-    "services": Lock(("azure", "kubernetes", "redis", "server")),
+    "services": Lock(("azure", "kubernetes", "postgresql", "redis", "server", "tables")),
     "model-server": Lock(("azure", "models")),
     "cuda": Lock(inputs=("cuda",), cuda=True),
     "wheel": Lock(("server",)),
     "client": Lock(()),
     "build": Lock(inputs=("build",)),
     "sbom": Lock(inputs=("sbom",)),
-    "lowest": Lock(("azure", "kubernetes", "models", "redis"), ("build", "lowest"), constrained=False, lowest=True),
+    "lowest": Lock(
+        ("azure", "kubernetes", "models", "postgresql", "redis"), ("build", "lowest"), constrained=False, lowest=True
+    ),
     "uv": Lock(inputs=("uv",), constrained=False),
     "audit": Lock(inputs=("audit",), constrained=False),
     "checkov": Lock(inputs=("checkov",), constrained=False),

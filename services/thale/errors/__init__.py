@@ -6,6 +6,7 @@ Each class has a stable code, and its message states the failure, its cause and 
     requests     errors of a request that cannot be accepted
     models       errors of a model that cannot return a prediction, or that cannot be trained or read
     releases     errors of a release, of the model store, and of a release target
+    experiments  errors of experiments and of their store
     environment  errors of what surrounds thale: servers, secrets, files and the local platform
 """
 
@@ -22,6 +23,18 @@ from thale.errors.environment import (
     ServerError,
     ServerUnreachableError,
     UnexpectedResponseError,
+)
+from thale.errors.experiments import (
+    DesignTableError,
+    ExperimentError,
+    ExperimentExistsError,
+    ExperimentsDisabledError,
+    ExperimentStoreError,
+    SchemaVersionError,
+    UnknownExperimentError,
+    UnknownImageError,
+    UnknownJobError,
+    UnknownMeasurementError,
 )
 from thale.errors.images import (
     DamagedImageError,
@@ -90,9 +103,14 @@ __all__ = [
     "DamagedImageError",
     "DatasetError",
     "DeadlineExceededError",
+    "DesignTableError",
     "DeviceError",
     "DoubtfulImageError",
     "EmptyImageError",
+    "ExperimentError",
+    "ExperimentExistsError",
+    "ExperimentStoreError",
+    "ExperimentsDisabledError",
     "FileAccessError",
     "ForbiddenError",
     "IdempotencyKeyInUseError",
@@ -118,6 +136,7 @@ __all__ = [
     "ReleaseError",
     "RequestError",
     "ScaleError",
+    "SchemaVersionError",
     "SecretError",
     "ServerError",
     "ServerUnreachableError",
@@ -129,6 +148,10 @@ __all__ = [
     "TrainingError",
     "UnauthenticatedError",
     "UnexpectedResponseError",
+    "UnknownExperimentError",
+    "UnknownImageError",
+    "UnknownJobError",
+    "UnknownMeasurementError",
     "UnknownModelError",
     "UnknownVersionError",
     "UnsupportedContentEncodingError",

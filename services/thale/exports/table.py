@@ -68,7 +68,8 @@ WIDE_COLUMNS = (
 TRAIT_SUFFIXES = ("", "_low", "_high", "_quality")
 """Columns of one trait in a wide table: its value, the bounds of its 90 % interval, and its quality."""
 
-_ORDER = {name: index for index, name in enumerate(TRAITS)}
+TRAIT_ORDER = {name: index for index, name in enumerate(TRAITS)}
+"""Position of each trait in `TRAITS`."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _CALLS = frozenset("(|!")
 """Characters without which a formula calls no function, no program (DDE) and no other sheet."""
@@ -162,7 +163,7 @@ def _trait_columns(phenotypes: Iterable[Phenotype]) -> list[str]:
     present = {
         (trait.trait, trait.unit) for phenotype in phenotypes for plant in phenotype.plants for trait in plant.traits
     }
-    ordered = sorted(present, key=lambda item: (_ORDER.get(item[0], len(_ORDER)), *item))
+    ordered = sorted(present, key=lambda item: (TRAIT_ORDER.get(item[0], len(TRAIT_ORDER)), *item))
     return list(dict.fromkeys(trait_column(trait, unit) for trait, unit in ordered))
 
 
@@ -171,11 +172,11 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_format_cell(value) for value in row] for row in rows)
+    writer.writerows([format_cell(value) for value in row] for row in rows)
     return table.getvalue()
 
 
-def _format_cell(value: Cell) -> str | int:
+def format_cell(value: Cell) -> str | int:
     """Return a cell: a number with seven digits, a text that is safe in spreadsheets, or empty if unknown."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""

@@ -1,0 +1,190 @@
+"""Experiments and their design tables."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
+
+from thale.errors import ExperimentExistsError, UnknownExperimentError
+from thale.experiments.blobs import BlobStore
+from thale.experiments.database import Database
+from thale.experiments.design import ParsedDesign, match_rows
+from thale.experiments.models import DesignRow, ExperimentImageRow, ExperimentRow, ImageRow
+from thale.experiments.statements import insert_if_absent, new_id, utc_now
+from thale.schemas.experiment import DeletedExperiment, DesignTable, Experiment, ExperimentPage
+
+_IMAGES_AT_A_TIME = 500
+
+
+class ExperimentCatalogue:
+    """Creates, lists, describes and deletes experiments."""
+
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    def create(self, name: str, description: str, created_by: str) -> Experiment:
+        """Create an experiment.
+
+        Raises:
+            ExperimentExistsError: If another one has this name.
+        """
+        row = {
+            "id": new_id("exp"),
+            "name": name,
+            "description": description,
+            "created_at": utc_now(),
+            "created_by": created_by,
+            "design_columns": [],
+        }
+        with self._database.write() as connection:
+            if not insert_if_absent(connection, ExperimentRow, row):
+                raise ExperimentExistsError(
+                    f"an experiment {name!r} exists: choose another name, or add images to the existing one"
+                )
+            return get_experiment(connection, str(row["id"]))
+
+    def get(self, id_or_name: str) -> Experiment:
+        """Return an experiment.
+
+        Raises:
+            UnknownExperimentError: If none has this id or name.
+        """
+        with self._database.read() as connection:
+            return get_experiment(connection, id_or_name)
+
+    def list(self, limit: int, cursor: str | None) -> ExperimentPage:
+        """Return a page of experiments, the newest first. `cursor` is that of the page before."""
+        statement = _experiments().order_by(ExperimentRow.created_at.desc(), ExperimentRow.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            created_at, _, last_id = cursor.partition("~")
+            statement = statement.where(
+                or_(
+                    ExperimentRow.created_at < created_at,
+                    (ExperimentRow.created_at == created_at) & (ExperimentRow.id < last_id),
+                )
+            )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        items = tuple(Experiment.model_validate(row._mapping) for row in rows[:limit])
+        has_more = len(rows) > limit
+        return ExperimentPage(items=items, next_cursor=f"{items[-1].created_at}~{items[-1].id}" if has_more else None)
+
+    def delete(self, id_or_name: str) -> DeletedExperiment:
+        """Delete an experiment, with the images and measurements that no other experiment contains.
+
+        Raises:
+            UnknownExperimentError: If none has this id or name.
+            ExperimentStoreError: If the bytes of an image cannot be deleted. The experiment then stays.
+        """
+        with self._database.write() as connection:
+            experiment = lock_experiment(connection, id_or_name)
+            own = select(ExperimentImageRow.sha256).where(ExperimentImageRow.experiment_id == experiment.id)
+            digests = list(connection.execute(own).scalars())
+            connection.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment.id))
+            orphans: list[str] = []
+            for start in range(0, len(digests), _IMAGES_AT_A_TIME):
+                is_used = exists().where(ExperimentImageRow.sha256 == ImageRow.sha256)
+                deleted = (
+                    delete(ImageRow)
+                    .where(ImageRow.sha256.in_(digests[start : start + _IMAGES_AT_A_TIME]), ~is_used)
+                    .returning(ImageRow.sha256)
+                )
+                orphans += connection.execute(deleted).scalars()
+            # Before the commit: an experiment that adds the same bytes waits for it, and then stores them again.
+            for sha256 in orphans:
+                self._blobs.delete(sha256)
+        return DeletedExperiment(id=experiment.id, images=len(orphans))
+
+    def put_design(self, id_or_name: str, design: ParsedDesign) -> DesignTable:
+        """Replace the design table of an experiment.
+
+        Raises:
+            UnknownExperimentError: If none has this id or name.
+        """
+        with self._database.write() as connection:
+            experiment = lock_experiment(connection, id_or_name)
+            connection.execute(delete(DesignRow).where(DesignRow.experiment_id == experiment.id))
+            connection.execute(
+                update(ExperimentRow)
+                .where(ExperimentRow.id == experiment.id)
+                .values(design_columns=list(design.columns))
+            )
+            rows = [
+                {"experiment_id": experiment.id, "number": number, "cells": list(cells)}
+                for number, cells in enumerate(design.rows)
+            ]
+            if rows:
+                connection.execute(insert(DesignRow), rows)
+            return _design_table(connection, experiment)
+
+    def get_design(self, id_or_name: str) -> DesignTable:
+        """Return the design table of an experiment. It has no columns if none was stored.
+
+        Raises:
+            UnknownExperimentError: If none has this id or name.
+        """
+        with self._database.read() as connection:
+            return _design_table(connection, get_experiment(connection, id_or_name))
+
+
+def _experiments() -> Select[tuple[str, str, str, str, str, Sequence[str], int, int]]:
+    own_images = ExperimentImageRow.experiment_id == ExperimentRow.id
+    images = select(func.count()).select_from(ExperimentImageRow).where(own_images)
+    measured = images.where(ExperimentImageRow.measurement_id.is_not(None))
+    return select(
+        ExperimentRow.id,
+        ExperimentRow.name,
+        ExperimentRow.description,
+        ExperimentRow.created_at,
+        ExperimentRow.created_by,
+        ExperimentRow.design_columns,
+        images.scalar_subquery().label("images"),
+        measured.scalar_subquery().label("measured"),
+    )
+
+
+def get_experiment(connection: Connection, id_or_name: str) -> Experiment:
+    """Return an experiment by its id, else by its name.
+
+    Raises:
+        UnknownExperimentError: If none has this id or name.
+    """
+    for column in (ExperimentRow.id, ExperimentRow.name):
+        row = connection.execute(_experiments().where(column == id_or_name)).one_or_none()
+        if row is not None:
+            return Experiment.model_validate(row._mapping)
+    raise UnknownExperimentError(f"there is no experiment {id_or_name!r}: create it, or list all of them")
+
+
+def lock_experiment(connection: Connection, id_or_name: str) -> Experiment:
+    """Return an experiment that no other transaction changes or deletes until the end of this one.
+
+    Raises:
+        UnknownExperimentError: If none has this id or name.
+    """
+    experiment = get_experiment(connection, id_or_name)
+    lock = select(ExperimentRow.id).where(ExperimentRow.id == experiment.id).with_for_update()
+    if connection.execute(lock).one_or_none() is None:
+        raise UnknownExperimentError(f"the experiment {id_or_name!r} was just deleted")
+    return experiment
+
+
+def read_design(connection: Connection, experiment: Experiment) -> ParsedDesign:
+    """Return the design table of an experiment. It has no columns if none was stored."""
+    rows = select(DesignRow.cells).where(DesignRow.experiment_id == experiment.id).order_by(DesignRow.number)
+    return ParsedDesign(experiment.design_columns, tuple(map(tuple, connection.execute(rows).scalars())))
+
+
+def _design_table(connection: Connection, experiment: Experiment) -> DesignTable:
+    design = read_design(connection, get_experiment(connection, experiment.id))
+    images = select(ExperimentImageRow.name, ExperimentImageRow.plate).where(
+        ExperimentImageRow.experiment_id == experiment.id
+    )
+    names: Iterable[tuple[str, str]] = ((name, plate) for name, plate in connection.execute(images))
+    unmatched_rows, images_without_row = match_rows(design, names)
+    return DesignTable(
+        columns=design.columns,
+        rows=design.rows,
+        unmatched_rows=unmatched_rows,
+        images_without_row=images_without_row,
+    )

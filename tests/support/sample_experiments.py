@@ -1,0 +1,34 @@
+"""Images and measurements for tests of the experiment store, without a model."""
+
+import hashlib
+
+from tests.support.sample_phenotypes import image_metadata, phenotype, seedling
+from thale.experiments.images import NewImage
+from thale.experiments.measurement_key import measurement_id
+from thale.experiments.measurements import PreparedMeasurement, prepare_measurement
+from thale.schemas import Phenotype, Plant
+from thale.schemas.experiment import MeasurementParameters
+
+
+def new_image(name: str, data: bytes | None = None) -> NewImage:
+    """Return an image whose bytes are its name, unless given."""
+    data = name.encode() if data is None else data
+    return NewImage(
+        metadata=image_metadata(name, hashlib.sha256(data).hexdigest()),
+        data=data,
+        name=name,
+        plate=name.partition(".")[0],
+    )
+
+
+def measured(image: NewImage, *plants: Plant) -> Phenotype:
+    """Return a phenotype of an image, with two seedlings unless given."""
+    found = phenotype(*(plants or (seedling(1, 100.0), seedling(2, 250.0))))
+    return found.model_copy(update={"image": image.metadata})
+
+
+def measurement_of(image: NewImage, *plants: Plant, version: str = "1") -> PreparedMeasurement:
+    """Return a measurement of an image by a version of a model."""
+    found = measured(image, *plants)
+    key = measurement_id(image.metadata.sha256, (version,), found.provenance.config_digest, "1.0.0")
+    return prepare_measurement(key, found, MeasurementParameters(mm_per_px=0.1))
