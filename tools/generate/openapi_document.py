@@ -24,6 +24,7 @@ from thale.facade.api.v2_request import JSON_LENGTH_HEADER, InferRequest
 from thale.facade.api.v2_responses import V2Error
 from thale.facade.app import create_app
 from thale.facade.settings import FacadeSettings
+from thale.schemas import TraitsRequest
 from thale.series.schemas import SeriesRequest
 from tools.generate.openapi_examples import BODY_EXAMPLES, PARAMETER_EXAMPLES, RESPONSE_EXAMPLES
 from tools.generate.openapi_responses import HEADERS, PARAMETERS, error_responses, success_headers
@@ -130,6 +131,10 @@ def _request_body(name: str) -> dict[str, Any] | None:
     if name == "followSeries":
         content = {"application/json": {"schema": _reference("SeriesRequest"), "example": BODY_EXAMPLES[name]}}
         return {"required": True, "description": "Phenotypes that were measured before.", "content": content}
+    if name == "computeTraits":
+        content = {"application/json": {"schema": _reference("TraitsRequest"), "example": BODY_EXAMPLES[name]}}
+        description = "A phenotype that was measured before, and all its plants with their corrected roots."
+        return {"required": True, "description": description, "content": content}
     if name.startswith("infer"):
         json_body = {"schema": _reference("InferRequest"), "example": BODY_EXAMPLES["inferModel"]}
         content = {"application/json": json_body, "application/octet-stream": {"schema": _BINARY}}
@@ -163,7 +168,12 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
     for schema in schemas.values():
         schema.pop("additionalProperties", None) if "properties" in schema else None
     _, inputs = models_json_schema(
-        [(SeriesRequest, "validation"), (InferRequest, "validation"), (V2Error, "serialization")],
+        [
+            (SeriesRequest, "validation"),
+            (TraitsRequest, "validation"),
+            (InferRequest, "validation"),
+            (V2Error, "serialization"),
+        ],
         ref_template=_REFERENCE,
     )
     for name, schema in inputs["$defs"].items():

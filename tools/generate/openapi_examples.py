@@ -198,6 +198,17 @@ BODY_EXAMPLES: Mapping[str, Any] = {
         "photographs": [{"phenotype": _PHENOTYPE, "time": "2026-11-21T12:00:00", "plate": "plate_01"}],
         "time_zone": "Europe/Amsterdam",
     },
+    "computeTraits": {
+        "phenotype": _PHENOTYPE,
+        "plants": [
+            {
+                "id": 1,
+                "plate": 1,
+                "checked": True,
+                "roots": [{"id": "1", "parent": None, "points": [[512.0, 410.0], [520.5, 816.0], [531.0, 1243.0]]}],
+            }
+        ],
+    },
     "inferModel": _INFER_REQUEST,
 }
 
@@ -229,6 +240,8 @@ RESPONSE_EXAMPLES: Mapping[tuple[str, str], Any] = {
         "seconds": {"inference": 0.2},
     },
     ("followSeries", _JSON): _SERIES,
+    ("computeTraits", _JSON): _PHENOTYPE,
+    ("computeTraits", "text/csv"): "image,sha256,plate,plant,flags,…\nplate_01.jpg,9f86d081…,1,1,corrected,…\n",
     ("listModels", _JSON): [_MODEL],
     ("getModel", _JSON): _MODEL,
     ("getIndex", _JSON): {

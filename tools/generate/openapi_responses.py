@@ -123,6 +123,7 @@ _ERRORS: Mapping[str, _Errors] = {
     "segmentImage": (*_BODY, *_IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
     "detectLandmarks": (*_BODY, *_IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
     "followSeries": (*_BODY, errors.UnsupportedContentTypeError),
+    "computeTraits": (*_BODY, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
     "listModels": (errors.ModelUnavailableError,),
     "getModel": _MODELS,
     "describeProblem": (errors.ParameterError,),
@@ -141,7 +142,7 @@ def success_headers(name: str) -> dict[str, Any]:
     names = [REQUEST_ID_HEADER]
     if is_post(name):
         names += [POLICY_FIELD, RATE_LIMIT_FIELD, REPLAYED_FIELD]
-    if name in ("measurePhenotype", "segmentImage", "detectLandmarks"):
+    if name in ("measurePhenotype", "segmentImage", "detectLandmarks", "computeTraits"):
         names.append("Vary")
     if name.startswith("infer"):
         names.append(JSON_LENGTH_HEADER)
@@ -150,7 +151,7 @@ def success_headers(name: str) -> dict[str, Any]:
 
 def is_post(name: str) -> bool:
     """Return True if an operation is a POST, which counts towards the limits of the caller."""
-    return name.startswith(("measure", "segment", "detect", "follow", "infer"))
+    return name.startswith(("measure", "segment", "detect", "follow", "compute", "infer"))
 
 
 def error_responses(

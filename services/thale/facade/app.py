@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission.controller import AdmissionController
-from thale.facade.api import cors, health_routes, problems, v1, v1_series, v2, web_page
+from thale.facade.api import cors, health_routes, problems, v1, v1_series, v1_traits, v2, web_page
 from thale.facade.api.head_requests import HeadRequestMiddleware
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.api.openapi_document import load_document
@@ -66,6 +66,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     app.state.settings = settings
     app.include_router(v1.router)
     app.include_router(v1_series.router)
+    app.include_router(v1_traits.router)
     app.include_router(health_routes.router)
     app.include_router(v2.router)
     app.include_router(web_page.router)
@@ -149,7 +150,7 @@ def _initialise_counters() -> None:
     failures = {
         spec.status for spec in problems.PROBLEM_SPECS.values() if spec.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     }
-    for route in (*v1.router.routes, *v1_series.router.routes, *v2.router.routes):
+    for route in (*v1.router.routes, *v1_series.router.routes, *v1_traits.router.routes, *v2.router.routes):
         if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
             for status in failures:
                 metrics.REQUESTS.labels(route.path, str(status.value))

@@ -200,6 +200,18 @@ class Pipeline:
             with stage("postprocess"):
                 return await self.worker_pool.run(deadline, tasks.follow_series, body)
 
+    async def correct_traits(
+        self, body: bytes, cost: Cost, deadline: Deadline, media_type: str, *, wide: bool
+    ) -> bytes:
+        """Compute the traits of a phenotype whose roots a person has corrected. Needs no model.
+
+        Raises:
+            ThaleError: If the body is invalid, the queue is full, or the deadline passes.
+        """
+        async with self.admission.slot(cost, deadline):
+            with stage("postprocess"):
+                return await self.worker_pool.run(deadline, tasks.correct_traits, body, media_type, wide)
+
     def release_state(self) -> ReleaseState:
         """Return the current release state."""
         state = self.release_source.current()

@@ -6,7 +6,19 @@ is the top left corner of the upright plate.
 
 from collections.abc import Callable
 
-from thale.schemas import Flag, Landmark, Organ, Phenotype, Plant, Plate, PlateMeasurement, Point, Root, TraitValue
+from thale.schemas import (
+    Flag,
+    Landmark,
+    Organ,
+    Phenotype,
+    Plant,
+    Plate,
+    PlateMeasurement,
+    Point,
+    Root,
+    Rotation,
+    TraitValue,
+)
 
 XY = tuple[float, float]
 Move = Callable[[XY], XY]
@@ -36,6 +48,24 @@ def _move_to_original(rotate: int, width: int, height: int) -> Move:
         270: lambda point: (width - 1 - point[1], point[0]),
     }
     return moves[rotate]
+
+
+def turn_plant(plant: Plant, rotate: Rotation, width: int, height: int) -> Plant:
+    """Return a plant of the original image, which has this size, with its positions in the turned image."""
+    moves: dict[int, Move] = {
+        0: lambda point: point,
+        90: lambda point: (height - 1 - point[1], point[0]),
+        180: lambda point: (width - 1 - point[0], height - 1 - point[1]),
+        270: lambda point: (point[1], width - 1 - point[0]),
+    }
+    return _plant(plant, moves[rotate])
+
+
+def turn_traits_back(
+    traits: tuple[TraitValue, ...], rotate: Rotation, width: int, height: int
+) -> tuple[TraitValue, ...]:
+    """Return traits of the turned image with the positions of their flags in the original one, which has this size."""
+    return _traits(traits, _move_to_original(rotate, width, height))
 
 
 def _point(point: Point, move: Move) -> Point:

@@ -5,6 +5,11 @@ first pixel at (0, 0). Every length has an explicit unit: in a field name such a
 trait. An unknown number is NaN in Python and null in JSON.
 """
 
+from thale.schemas.corrections import (
+    CorrectedPlant,
+    CorrectedRoot,
+    TraitsRequest,
+)
 from thale.schemas.fields import (
     MODEL_NAME_PATTERN,
     VERSION_PATTERN,
@@ -65,6 +70,8 @@ __all__ = [
     "VERSION_PATTERN",
     "Calibration",
     "CheckResult",
+    "CorrectedPlant",
+    "CorrectedRoot",
     "Flag",
     "FrozenModel",
     "ImageMetadata",
@@ -99,6 +106,7 @@ __all__ = [
     "Timings",
     "TraitLevel",
     "TraitValue",
+    "TraitsRequest",
     "Verdict",
     "Version",
     "VersionManifest",

@@ -19,7 +19,7 @@ from tests.support.running_facade import Facade, Reply, running_facade
 from thale.auth.api_key import ApiKey
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key, revoke_key
-from thale.facade.api import health_routes, v1, v1_series, v2
+from thale.facade.api import health_routes, v1, v1_series, v1_traits, v2
 from thale.telemetry import logs
 
 DAY = timedelta(days=1)
@@ -65,7 +65,13 @@ def reader(guarded: Guarded) -> ApiKey:
 
 
 def protected_requests() -> Iterator[tuple[str, str]]:
-    for route in (*v1.router.routes, *v1_series.router.routes, *v2.router.routes, *health_routes.router.routes):
+    for route in (
+        *v1.router.routes,
+        *v1_series.router.routes,
+        *v1_traits.router.routes,
+        *v2.router.routes,
+        *health_routes.router.routes,
+    ):
         assert isinstance(route, APIRoute)
         if route.path not in OPEN_PATHS:
             yield next(iter(route.methods)), route.path.format(name="plate-seg", version="1.0.0")

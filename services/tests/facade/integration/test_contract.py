@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.support import sample_images
+from tests.support import sample_images, sample_phenotypes
 from tests.support.contract_validation import Contract
+from tests.support.corrections import traits_body
 from tests.support.drawn_dishes import blank, draw_dish, draw_roots, photograph
 from tests.support.drawn_series import daily_series
 from tests.support.facade_without_models import settings_of
 from tests.support.running_facade import Facade, Reply, running_facade
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key
+from thale.facade.postprocess.types import TRAITS_TYPES
 
 pytestmark = pytest.mark.integration
 
@@ -94,6 +96,9 @@ def test_measurements_match_the_document(send: Any, image: bytes, query: str) ->
         ("/v2/models/plate-seg/versions/9.9.9/infer", infer_body(), {}, 404),
         ("/v1/series", b"{", {}, 422),
         ("/v1/series", b"{}", {"Content_Type": "image/png"}, 415),
+        ("/v1/traits", b"{}", {}, 422),
+        ("/v1/traits", b"{}", {"Accept": "image/png"}, 406),
+        ("/v1/traits", b"{}", {"Content_Type": "image/png"}, 415),
     ],
 )
 def test_errors_match_the_document(send: Any, path: str, body: bytes, headers: dict[str, str], status: int) -> None:
@@ -126,6 +131,10 @@ def test_other_routes_match_the_document(send: Any) -> None:
     ]
     body = json.dumps({"photographs": photographs}).encode()
     assert send("POST", "/v1/series", body, Content_Type="application/json").status == 200
+    correction = traits_body(sample_phenotypes.phenotype(sample_phenotypes.seedling()))
+    for media_type in TRAITS_TYPES:
+        reply = send("POST", "/v1/traits", correction, Content_Type="application/json", Accept=media_type)
+        assert (reply.status, reply.headers["content-type"].split(";")[0]) == (200, media_type), reply.body
 
 
 def test_every_success_of_the_document_was_validated(facade: Facade, contract: Contract) -> None:
@@ -152,7 +161,7 @@ def guarded(tmp_path: Path) -> Iterator[tuple[Facade, str, str]]:
 
 def test_credentials_and_limits_match_the_document(guarded: tuple[Facade, str, str], contract: Contract) -> None:
     facade, key, reader = guarded
-    for path in ("/v1/phenotype", "/v1/series", INFER):
+    for path in ("/v1/phenotype", "/v1/series", "/v1/traits", INFER):
         statuses = []
         for headers in ({}, {"Authorization": reader}, {"Authorization": key}, {"Authorization": key}):
             reply = facade.request("POST", path, b"x", **headers)

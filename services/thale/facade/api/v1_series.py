@@ -1,13 +1,12 @@
 """Route /v1/series: the same plants on phenotypes that were measured before."""
 
 from fastapi import APIRouter, Request, Response
-from python_multipart.multipart import parse_options_header
 
-from thale.errors import UnsupportedContentTypeError
 from thale.facade.admission.cost import Cost
 from thale.facade.api.authentication import PREDICT
 from thale.facade.api.content_encoding import reject_compressed_body
 from thale.facade.api.dependencies import PipelineDependency, cancel_on_disconnect, request_deadline
+from thale.facade.api.json_body import check_json_type
 from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.problems import PROBLEM_RESPONSES
 from thale.facade.api.upload import admit_upload, stream_body
@@ -39,7 +38,7 @@ async def series(request: Request, pipeline: PipelineDependency) -> Response:
     The time and the plate of each photograph come from the request, or else from its file name.
     """
     reject_compressed_body(request)
-    _check_media_type(request)
+    check_json_type(request, "`photographs`")
     max_bytes = min(MAX_SERIES_BYTES, pipeline.settings.max_body_bytes)
     with admit_upload(request, pipeline.admission, max_bytes):
         body = bytearray()
@@ -50,11 +49,3 @@ async def series(request: Request, pipeline: PipelineDependency) -> Response:
         deadline = request_deadline(pipeline.settings, None)
         rendered = await cancel_on_disconnect(request, pipeline.follow_series(bytes(body), cost, deadline))
     return Response(rendered, media_type=JSON)
-
-
-def _check_media_type(request: Request) -> None:
-    media_type, _ = parse_options_header(request.headers.get("content-type"))
-    if media_type not in (b"", JSON.encode()):
-        raise UnsupportedContentTypeError(
-            f"{media_type.decode('latin-1')[:100]} is not {JSON}: send a JSON object with `photographs`"
-        )

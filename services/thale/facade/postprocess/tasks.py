@@ -44,3 +44,10 @@ def follow_series(body: bytes) -> bytes:
     from thale.facade.postprocess import series
 
     return series.follow_series(body)
+
+
+def correct_traits(body: bytes, media_type: str, wide: bool) -> bytes:
+    """Run `corrections.correct_traits`."""
+    from thale.facade.postprocess import corrections
+
+    return corrections.correct_traits(body, media_type, wide=wide)

@@ -10,6 +10,7 @@ from thale.schemas import ImageMetadata, Rotation
 JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+xml", "text/csv", "application/x-npz"
 PLANTCV = "application/vnd.plantcv+json"
 PHENOTYPE_TYPES = (JSON, PNG, RSML, CSV, PLANTCV)
+TRAITS_TYPES = (JSON, RSML, CSV, PLANTCV)
 SEGMENT_TYPES = (JSON, NPZ, PNG)
 
 

@@ -127,7 +127,16 @@ FLAG_DEFINITIONS: tuple[FlagDefinition, ...] = (
         "No error model was fitted for these weights, so no value has an interval.",
         "Run `thale-models fit-error-model` for your own weights.",
     ),
+    FlagDefinition(
+        "corrected",
+        "image",
+        "A person corrected roots or removed plants. The message names them. Plants and traits have this flag too. A "
+        "corrected trait has no interval, because the error model describes traced roots.",
+    ),
     # Plants
+    FlagDefinition(
+        "checked", "plant", "A person checked all roots of the plant, so that doubts about their tracing ended."
+    ),
     FlagDefinition("ungerminated", "plant", "A seed without root and shoot."),
     FlagDefinition("no_root", "plant", "A shoot without a visible root."),
     FlagDefinition("no_shoot", "plant", "A root base without a visible shoot."),
@@ -200,6 +209,11 @@ FLAG_DEFINITIONS: tuple[FlagDefinition, ...] = (
     FlagDefinition("depends_on_uncertain", "trait", "The value is computed from another that is not `ok`."),
     FlagDefinition("diameter_unknown", "trait", "The roots are too thin, too faint or too close to others."),
     FlagDefinition("insertion_angle_unknown", "trait", "No lateral has a measurable insertion."),
+    FlagDefinition(
+        "photograph_needed",
+        "trait",
+        "The value needs the pixels along the roots, and a person corrected the roots after the measurement.",
+    ),
     FlagDefinition("hypocotyl_hidden", "trait", "The end of the hypocotyl is not visible."),
     # Series
     FlagDefinition("not_measured", "series", "Photographs could not be measured.", "`failed.csv` has the reasons."),
