@@ -1,6 +1,7 @@
 """Model archives: `.mar` files that contain only data, and whose bytes are reproducible.
 
-An archive holds `weights.safetensors`, `card.json`, the golden predictions of the model, and TorchServe's manifest. The
+An archive holds `weights.safetensors`, `card.json`, the OpenVINO graph of the model, its golden predictions, and
+TorchServe's manifest. The
 code that serves it is installed in the image, and the manifest names the handler by its dotted path. The library of
 torch-model-archiver accepts a dotted path. Its command line needs a handler file, which
 `thale.release.registry.archive_validation` refuses.
@@ -23,20 +24,28 @@ from thale.release.registry.archive_validation import HANDLERS, MANIFEST
 from thale.release.registry.golden.plates import golden_plates
 from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
 from thale.release.registry.golden_predictions import GoldenPredictions
+from thale.release.registry.graph_members import GRAPH, GRAPH_CONSTANTS
 from thale.release.registry.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES, check_finite, check_header
 from thale.schemas import ModelCard
+from thale_models.graph_files import GraphFiles
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenPredictions | None = None) -> Path:
-    """Write `{name}-{version}.mar` and return its path. The same weights, card and predictions give the same bytes.
+def write_archive(
+    weights: Path,
+    card: ModelCard,
+    out_dir: Path,
+    golden: GoldenPredictions | None = None,
+    graph: GraphFiles | None = None,
+) -> Path:
+    """Write `{name}-{version}.mar` and return its path. The same arguments give the same bytes.
 
     Entries are stored without compression: float weights hardly compress, and the bytes must not depend on the version
     of zlib.
 
     Raises:
-        ArchiveError: If the weights or the golden predictions do not belong to the card, the weights are not finite, or
+        ArchiveError: If weights, golden predictions or graph do not belong to the card, the weights are not finite, or
             the card cannot be served.
     """
     weights_bytes = weights.read_bytes()
@@ -54,6 +63,12 @@ def write_archive(weights: Path, card: ModelCard, out_dir: Path, golden: GoldenP
         CARD: card.model_dump_json(indent=2).encode(),
         WEIGHTS: weights_bytes,
     }
+    if graph is not None:
+        if graph.info.weights_sha256 != digest:
+            raise ArchiveError(f"{GRAPH} was converted from other weights: delete it and archive again")
+        entries |= {GRAPH: graph.graph, GRAPH_CONSTANTS: graph.constants}
+    elif card.precision == "int8":
+        raise ArchiveError(f"{card.name} {card.version} has no quantised graph: run `thale-models lower-precision`")
     if golden is not None:
         if golden.weights_sha256 != digest:
             raise ArchiveError(f"{GOLDEN} was computed with other weights: delete it and archive again")

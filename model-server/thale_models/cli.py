@@ -107,21 +107,28 @@ def archive(
     compute_golden: Annotated[
         bool, typer.Option(help="Compute the golden predictions if the folder does not have current ones.")
     ] = True,
+    compute_graph: Annotated[
+        bool, typer.Option(help="Convert the OpenVINO graph if the folder does not have one of these weights.")
+    ] = True,
 ) -> None:
-    """Write weights, card and golden predictions to an archive for TorchServe."""
+    """Write weights, card, OpenVINO graph and golden predictions to an archive for TorchServe."""
     from thale.models.model_card import CARD, WEIGHTS, parse_model_card
     from thale_models.archive import read_golden_predictions, write_archive
+    from thale_models.graph_files import read_graph, write_graph
 
     missing = [name for name in (WEIGHTS, CARD) if not (run / name).is_file()]
     if missing:
         raise ArchiveError(f"{run} has no {' and no '.join(missing)}: pass the folder of a training run")
     card = parse_model_card((run / CARD).read_bytes())
+    graph = read_graph(run, card)
+    if graph is None and compute_graph:
+        graph = write_graph(run, card)
     golden = read_golden_predictions(run, card)
     if golden is None and compute_golden:
         from thale_models.golden import write_golden_predictions
 
         golden = write_golden_predictions(run, card)
-    typer.echo(write_archive(run / WEIGHTS, card, out, golden))
+    typer.echo(write_archive(run / WEIGHTS, card, out, golden, graph))
 
 
 @app.command()

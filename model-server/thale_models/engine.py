@@ -1,9 +1,10 @@
 """Inference engines: the network of a model card, run by OpenVINO or by torch.
 
-Both engines run the same graph: the network and its softmax or sigmoid, in float32 on a CPU. OpenVINO is the default,
-because a worker then starts from a cached graph without torch (docs/adr/0008-openvino-graph-cache.md). torch is the
-reference that OpenVINO is tested against, and the engine for GPUs (docs/adr/0108-torch-engine-on-gpus.md). Code that
-needs torch is in `torch_engine`, which the functions here import lazily.
+Both engines run the same graph: the network and its softmax or sigmoid. OpenVINO is the default, because a worker then
+starts from the graph of the archive without torch (docs/adr/0138-graph-in-the-archive.md). On a CPU it runs in float32,
+unless the card permits a lower precision (docs/adr/0139-precision-by-the-card.md). torch is the reference that OpenVINO
+is tested against, and the engine for GPUs (docs/adr/0108-torch-engine-on-gpus.md). Code that needs torch is in
+`torch_engine`, which the functions here import lazily.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -20,14 +22,16 @@ import openvino
 from numpy.typing import NDArray
 
 from thale.errors import ArchiveError, DeviceError
+from thale.release.registry.graph_members import GRAPH
 from thale.schemas import ModelCard
-from thale_models.torch_options import TorchOptions
+from thale.schemas.model_card import Precision as CardPrecision
+from thale_models.graph_conversion import STRIDE, convert
+from thale_models.graph_files import read_graph
+from thale_models.torch_options import Precision, TorchOptions
 
 logger = logging.getLogger(__name__)
 
 EngineName = Literal["openvino", "torch"]
-_STRIDE = ("thale", "stride")
-"""Path of the stride in the runtime information of a graph."""
 
 
 class Engine(Protocol):
@@ -62,15 +66,17 @@ def load_engine(
 
     Args:
         card: The model's card.
-        weights: Its `weights.safetensors`.
+        weights: Its `weights.safetensors`. OpenVINO loads the graph next to it, if it belongs to these weights.
         name: The engine.
         threads: CPU threads of one call; 0 uses every core available to this process.
-        cache: Folder of OpenVINO graphs, kept between starts. None converts the network at each start. OpenVINO
-            trusts the files in it, so only this user may have write access.
-        torch_options: Device and arithmetic of the torch engine, by default float32 on the CPU.
+        cache: Folder of OpenVINO graphs of models without one, kept between starts. None converts the network at each
+            start. OpenVINO trusts the files in it, so only this user may have write access.
+        torch_options: Device and arithmetic of the torch engine, by default float32 on the CPU. The precision float32
+            applies to OpenVINO as well.
 
     Raises:
-        ArchiveError: If the weights do not have the digest of the card, or do not fit its network.
+        ArchiveError: If the weights do not have the digest of the card, or do not fit its network, or if an int8 model
+            has no quantised graph.
         DeviceError: If the engine cannot run on the device.
     """
     torch_options = torch_options or TorchOptions()
@@ -93,31 +99,61 @@ def load_engine(
             f"the engine {name} does not run on {torch_options.device}: set THALE_WORKER_ENGINE=torch, or "
             "THALE_WORKER_DEVICE=cpu"
         )
-    graph = _load_or_convert_graph(card, weights, cache) if cache else _convert(card, weights)
-    return _OpenVinoEngine(_compile(graph, threads), int(graph.get_rt_info(list(_STRIDE)).value))
+    graph = _read_ready_graph(card, weights.parent)
+    if graph is None:
+        graph = _load_or_convert_graph(card, weights, cache) if cache else convert(card, weights)
+    core = openvino.Core()
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    precision = choose_precision(card.precision, torch_options.precision, capabilities)
+    request = _compile(core, graph, threads, precision)
+    return _OpenVinoEngine(request, int(graph.get_rt_info(list(STRIDE)).value), name=_engine_name(precision))
+
+
+def choose_precision(card: CardPrecision, setting: Precision, capabilities: Collection[str]) -> CardPrecision:
+    """Return the precision in which OpenVINO runs a network.
+
+    The same card, setting and processor always give the same one. Without bfloat16 instructions, emulation would be
+    slower than float32.
+
+    Args:
+        card: The lowest precision that the evaluation of the model permits. int8 is part of its graph.
+        setting: The worker's setting: float32 excludes bfloat16.
+        capabilities: What OpenVINO finds on this processor, such as `BF16`.
+    """
+    if card == "bfloat16" and (setting not in ("auto", "bfloat16") or "BF16" not in capabilities):
+        return "float32"
+    return card
 
 
 @dataclass(frozen=True)
 class _OpenVinoEngine:
     request: Any
     stride: int
+    name: str
     batch_size: int = 1
-    name: str = f"openvino {openvino.__version__.split('-')[0]}"
 
     def __call__(self, batch_N3HW: NDArray[np.float32]) -> NDArray[np.float32]:
         return cast(NDArray[np.float32], self.request.infer([batch_N3HW], share_inputs=True)[0])
 
 
-def _convert(card: ModelCard, weights: Path) -> openvino.Model:
-    from thale_models.torch_engine import load_net, trace_model
+def _engine_name(precision: CardPrecision) -> str:
+    version = f"openvino {openvino.__version__.split('-')[0]}"
+    return version if precision == "float32" else f"{version}, {precision}"
 
-    model, stride = load_net(card, weights)
-    traced, example = trace_model(model, stride)
-    graph = openvino.convert_model(traced, example_input=example)
-    # Dynamic tile size: fixed shapes gain 1 to 2 %, but a small image would then cost a whole tile.
-    graph.reshape([-1, 3, -1, -1])
-    graph.set_rt_info(stride, list(_STRIDE))
-    return graph
+
+def _read_ready_graph(card: ModelCard, folder: Path) -> openvino.Model | None:
+    """Return the graph of a model's folder. None if it has none of these weights, or one of a newer OpenVINO."""
+    if read_graph(folder, card) is not None:
+        try:
+            return openvino.Core().read_model(folder / GRAPH)
+        except RuntimeError as error:
+            logger.warning("graph unreadable", extra={"folder": str(folder), "error": str(error)})
+    if card.precision == "int8":
+        raise ArchiveError(
+            f"{card.name} {card.version} has no quantised graph that OpenVINO {openvino.__version__.split('-')[0]} can "
+            "read: make one with `thale-models lower-precision`"
+        )
+    return None
 
 
 def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openvino.Model:
@@ -129,7 +165,7 @@ def _load_or_convert_graph(card: ModelCard, weights: Path, cache: Path) -> openv
         except RuntimeError:
             logger.warning("cached graph unreadable", extra={"folder": str(folder)})
             shutil.rmtree(folder, ignore_errors=True)
-    graph = _convert(card, weights)
+    graph = convert(card, weights)
     try:
         _store_graph(graph, folder)
     except (OSError, RuntimeError) as error:  # OpenVINO raises RuntimeError if the disk is full
@@ -152,10 +188,8 @@ def _store_graph(graph: openvino.Model, folder: Path) -> None:
 
 def _cache_key(card: ModelCard) -> str:
     """Return a key of everything that determines the graph: weights, network, its code, version of OpenVINO."""
-    source_path = Path(__file__)
-    code = b"".join(
-        source_path.with_name(name).read_bytes() for name in ("nets.py", "torch_engine.py", source_path.name)
-    )
+    names = ("nets.py", "torch_engine.py", "graph_conversion.py")
+    code = b"".join(Path(__file__).with_name(name).read_bytes() for name in names)
     components = (
         card.weights_sha256,
         card.task,
@@ -168,12 +202,12 @@ def _cache_key(card: ModelCard) -> str:
     return hashlib.sha256("\n".join(components).encode()).hexdigest()
 
 
-def _compile(graph: openvino.Model, threads: int) -> Any:
+def _compile(core: openvino.Core, graph: openvino.Model, threads: int, precision: CardPrecision) -> Any:
     options = {
-        # The default on a CPU with AMX is bf16 (docs/adr/0009-openvino-inference-in-float32.md).
-        "INFERENCE_PRECISION_HINT": "f32",
+        # The default on a CPU with AMX is bf16. The layers around int8 convolutions run in float32.
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
     }
-    return openvino.Core().compile_model(graph, "CPU", options).create_infer_request()
+    return core.compile_model(graph, "CPU", options).create_infer_request()

@@ -19,6 +19,7 @@ from thale.release.registry.signatures import compute_digest
 from thale.release.registry.stores.model_store import version_folder
 from thale.schemas import Release, VersionManifest
 from thale_models.archive import read_golden_predictions, write_archive
+from thale_models.graph_files import read_graph
 
 KUBERNETES = Path(__file__).parents[2] / "kubernetes"
 FIRST_RELEASE = KUBERNETES / "base" / "first-release.yaml"
@@ -59,7 +60,8 @@ def _release_patch(weights: Path) -> Mapping[str, Any]:
 def _version_manifest(weights: Path) -> VersionManifest:
     card = parse_model_card((weights / CARD).read_bytes())
     with tempfile.TemporaryDirectory(prefix="thale-first-release-") as temp_dir:
-        archive = write_archive(weights / WEIGHTS, card, Path(temp_dir), read_golden_predictions(weights, card))
+        golden, graph = read_golden_predictions(weights, card), read_graph(weights, card)
+        archive = write_archive(weights / WEIGHTS, card, Path(temp_dir), golden, graph)
         return VersionManifest(digest=compute_digest(archive), card=card)
 
 

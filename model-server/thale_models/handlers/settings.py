@@ -20,13 +20,15 @@ class WorkerSettings(BaseSettings):
     device: DeviceName = "cpu"
     """`cuda` requires the engine torch, an image built with DEVICE=cu130, and a GPU (docs/gpu.md)."""
     precision: Precision = "auto"
-    """Arithmetic of the engine torch. `auto` is float32 on a CPU, bfloat16 or float16 on a GPU."""
+    """Arithmetic of the network. `auto` is float32 for torch on a CPU, bfloat16 or float16 on a GPU. For OpenVINO it is
+    that of the model card, and `float32` excludes bfloat16."""
     batch_size: int = Field(8, ge=1, le=64)
     """Maximum number of tiles in one inference on a GPU. A row of a whole plate has 5 with the default models."""
     threads: int = 0
     """CPU threads of one inference; 0 uses every core available to the process."""
     cache: Path | None = None
-    """Folder of OpenVINO graphs, kept between starts. None converts the network at each start."""
+    """Folder of OpenVINO graphs of archives without one, kept between starts. None converts such a network at each
+    start."""
     memory_growth_mib: int = Field(2048, ge=0)
     """Memory in MiB that requests may use in addition to that of the loaded model. 0 sets no limit. The largest
     accepted image needs about 1400 MiB. The memory limit of the pod contains this value."""

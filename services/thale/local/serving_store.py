@@ -128,7 +128,7 @@ def _read_source_digests(store: Path) -> Mapping[str, str]:
 
 
 def _source_digest(folder: Path) -> str:
-    """Return a digest of the inputs of an archive: card, weights, and thale's version."""
+    """Return a digest of the inputs of an archive: card, weights, graph if any, and thale's version."""
     digest = hashlib.sha256(__version__.encode())
     for name in ("card.json", "weights.safetensors"):
         try:
@@ -137,11 +137,14 @@ def _source_digest(folder: Path) -> str:
             raise LocalPlatformError(
                 f"{folder} has no {name}: a model needs card.json and weights.safetensors"
             ) from error
+    for path in (folder / "graph.xml", folder / "graph.bin"):
+        if path.exists():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
 def _build_archive(folder: Path, store: Path) -> None:
-    arguments = ("archive", str(folder), "--no-compute-golden", "--out", str(store))
+    arguments = ("archive", str(folder), "--no-compute-golden", "--no-compute-graph", "--out", str(store))
     command = python_command("-m", "thale_models.cli", *arguments)
     with run_in_background(*command) as process:
         error = process.error_output()

@@ -1,6 +1,6 @@
 """Schema of a model card."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,9 @@ class Normalisation(FrozenModel):
 _OptionNumber = Annotated[int, Field(ge=0, le=4096)] | Annotated[float, Field(ge=0, le=4096)]
 
 
+Precision = Literal["float32", "bfloat16", "int8"]
+
+
 class ModelCard(FrozenModel):
     """Description of a model: its task and outputs, its training, and its quality.
 
@@ -47,6 +50,9 @@ class ModelCard(FrozenModel):
     """Name of the network architecture."""
     net_options: dict[Label, _OptionNumber | Label] = Field({}, max_length=64)
     """Options of the architecture."""
+    precision: Precision = "float32"
+    """Lowest precision of the network on a CPU that its evaluation permits. bfloat16 applies where the processor has
+    instructions for it. int8 requires a quantised graph in the archive (`thale-models lower-precision`)."""
     tile_px: int
     """Side of a training tile in pixels."""
     overlap_px: int

@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from thale.release.registry.signatures import (
 )
 from thale.release.registry.signing import PRIVATE_KEY_FILE, PUBLIC_KEY_FILE, generate_key_pair, sign_archive
 from thale_models.archive import write_archive
+from thale_models.graph_files import read_graph
 
 WEIGHTS = Path(__file__).parents[4] / "model-server" / "weights" / "plate-seg" / "1.0.0"
 MakePolicy = Callable[..., SignaturePolicy]
@@ -152,6 +154,19 @@ def test_packaged_model_needs_no_signature(keys: Path, make_policy: MakePolicy, 
     other = card.model_copy(update={"version": "1.0.1"})
     with pytest.raises(SignatureError, match="it is not signed"):
         check_archive(write_archive(weights, other, tmp_path / "other"), None, {}, make_policy(keys))
+
+
+def test_packaged_card_does_not_excuse_another_graph(keys: Path, make_policy: MakePolicy, tmp_path: Path) -> None:
+    card = parse_model_card((WEIGHTS / CARD).read_bytes())
+    graph = read_graph(WEIGHTS, card)
+    assert graph is not None
+    weights, policy = WEIGHTS / "weights.safetensors", make_policy(keys)
+    check_archive(write_archive(weights, card, tmp_path / "same", graph=graph), None, {}, policy)
+    constants = bytearray(graph.constants)
+    constants[-1] ^= 1
+    other = replace(graph, constants=bytes(constants))
+    with pytest.raises(SignatureError, match="it is not signed"):
+        check_archive(write_archive(weights, card, tmp_path / "other", graph=other), None, {}, policy)
 
 
 def test_read_signatures_finds_those_of_the_archive(archive: Path, keys: Path, tmp_path: Path) -> None:

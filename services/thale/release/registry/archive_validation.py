@@ -17,6 +17,13 @@ from thale.errors import ArchiveError, describe_validation_error
 from thale.models.model_card import CARD, MAX_CARD_BYTES, WEIGHTS, parse_model_card
 from thale.release.registry.golden_predictions import GOLDEN_MEMBER as GOLDEN
 from thale.release.registry.golden_predictions import GoldenPredictions
+from thale.release.registry.graph_members import (
+    GRAPH,
+    GRAPH_CONSTANTS,
+    MAX_GRAPH_BYTES,
+    check_graph,
+    graph_digest,
+)
 from thale.release.registry.safetensors_header import (
     LENGTH_BYTES,
     MAX_HEADER_BYTES,
@@ -46,6 +53,8 @@ class ValidatedArchive:
     """`sha256:` and the SHA-256 of the archive. The card contains the digest of the weights."""
     golden: GoldenPredictions | None
     """The golden predictions recorded with the archive, if any."""
+    graph_sha256: str | None
+    """Digest of its OpenVINO graph (`graph_members.graph_digest`), if it has one."""
 
     @property
     def version_manifest(self) -> VersionManifest:
@@ -101,12 +110,13 @@ def _validate(path: Path, file: BufferedReader) -> ValidatedArchive:
             "pack it again"
         )
     _check_handler(model.handler, card.task)
-    _reject_unknown_members(members, {MANIFEST, CARD, WEIGHTS, GOLDEN})
+    _reject_unknown_members(members, {MANIFEST, CARD, WEIGHTS, GOLDEN, GRAPH, GRAPH_CONSTANTS})
     _check_weights(file, members[WEIGHTS], card)
+    graph_sha256 = _check_graph(file, members, card)
     golden = _read_golden(members[GOLDEN].content(file, _MAX_TEXT_BYTES), card) if GOLDEN in members else None
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return ValidatedArchive(path, card, f"sha256:{digest}", golden)
+    return ValidatedArchive(path, card, f"sha256:{digest}", golden, graph_sha256)
 
 
 def _read_manifest(data: bytes) -> _Model:
@@ -175,3 +185,21 @@ def _check_weights(file: BinaryIO, weights: Member, card: ModelCard) -> None:
             "take weights and card from one training run"
         )
     check_finite(weights.chunks(file), check_header(bytes(start), weights.size))
+
+
+def _check_graph(file: BinaryIO, members: Mapping[str, Member], card: ModelCard) -> str | None:
+    """Check the graph of an archive, and return its digest.
+
+    Archives of earlier versions have none, and the worker converts the network.
+    """
+    graph, constants = members.get(GRAPH), members.get(GRAPH_CONSTANTS)
+    if graph is None and constants is None and card.precision != "int8":
+        return None
+    if graph is None or constants is None:
+        raise ArchiveError(
+            f"{GRAPH if graph is None else GRAPH_CONSTANTS} is missing: pack the model with `thale-models archive`, or "
+            "`thale-models lower-precision` for int8"
+        )
+    content = graph.content(file, MAX_GRAPH_BYTES)
+    check_graph(content, constants.chunks(file), constants.size, card)
+    return graph_digest(content, constants.chunks(file))

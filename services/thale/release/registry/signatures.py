@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from thale.errors import ArchiveError, SignatureError
 from thale.release.registry.archive_validation import validate_archive
-from thale.release.registry.packaged_models import packaged_cards
+from thale.release.registry.packaged_models import is_packaged_graph, packaged_cards
 from thale.schemas import VersionManifest
 
 PUBLIC_KEYS_VARIABLE = "THALE_SIGNING_PUBLIC_KEYS"
@@ -135,12 +135,16 @@ def check_registered(manifest: VersionManifest, signatures: Mapping[str, bytes],
 
 
 def is_packaged(path: Path) -> bool:
-    """Return whether an archive contains a model of the installed thale: the same card, and therefore the same weights.
+    """Return whether an archive contains a model of the installed thale: the same card, weights and graph.
 
-    Such a model is as trustworthy as the code that loads it.
+    The card has the digest of the weights. An archive without a graph is converted from them. Such a model is as
+    trustworthy as the code that loads it.
     """
     try:
-        return validate_archive(path).card.model_dump_json() in packaged_cards()
+        archive = validate_archive(path)
+        if archive.card.model_dump_json() not in packaged_cards():
+            return False
+        return archive.graph_sha256 is None or is_packaged_graph(archive.card, archive.graph_sha256)
     except ArchiveError:
         return False
 
