@@ -9,7 +9,6 @@ is tested against, and the engine for GPUs (docs/adr/0108-torch-engine-on-gpus.m
 
 import hashlib
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Collection
@@ -22,6 +21,7 @@ import openvino
 from numpy.typing import NDArray
 
 from thale.errors import ArchiveError, DeviceError
+from thale.host.cores import available_cores
 from thale.release.registry.graph_members import GRAPH
 from thale.schemas import ModelCard
 from thale.schemas.model_card import Precision as CardPrecision
@@ -68,7 +68,8 @@ def load_engine(
         card: The model's card.
         weights: Its `weights.safetensors`. OpenVINO loads the graph next to it, if it belongs to these weights.
         name: The engine.
-        threads: CPU threads of one call; 0 uses every core available to this process.
+        threads: CPU threads of one call; 0 uses every core available to this process, within the CPU limit of its
+            container.
         cache: Folder of OpenVINO graphs of models without one, kept between starts. None converts the network at each
             start. OpenVINO trusts the files in it, so only this user may have write access.
         torch_options: Device and arithmetic of the torch engine, by default float32 on the CPU. The precision float32
@@ -80,7 +81,7 @@ def load_engine(
         DeviceError: If the engine cannot run on the device.
     """
     torch_options = torch_options or TorchOptions()
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or available_cores().count
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     if digest != card.weights_sha256:
         raise ArchiveError(

@@ -25,7 +25,8 @@ class WorkerSettings(BaseSettings):
     batch_size: int = Field(8, ge=1, le=64)
     """Maximum number of tiles in one inference on a GPU. A row of a whole plate has 5 with the default models."""
     threads: int = 0
-    """CPU threads of one inference; 0 uses every core available to the process."""
+    """CPU threads of one inference; 0 uses every core available to the process, within the CPU limit of its
+    container. `thale up` chooses them."""
     cache: Path | None = None
     """Folder of OpenVINO graphs of archives without one, kept between starts. None converts such a network at each
     start."""

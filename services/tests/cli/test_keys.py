@@ -19,6 +19,7 @@ from thale.local.commands import facade_environment, torchserve_environment
 from thale.local.data_dir import DataDir
 from thale.local.ports import PlatformPorts
 from thale.local.sockets import TorchServeSockets
+from thale.local.worker_plan import plan_workers
 
 
 @pytest.fixture
@@ -105,18 +106,18 @@ def test_keys_are_managed_in_a_key_vault(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_local_platform_requires_keys_once_there_are_some(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     addresses = (DataDir(home), PlatformPorts(8080, 9090), TorchServeSockets(home))
-    assert "THALE_API_KEYS_PATH" not in facade_environment(*addresses, 1)
+    assert "THALE_API_KEYS_PATH" not in facade_environment(*addresses, plan_workers(1))
     create()
-    assert facade_environment(*addresses, 1)["THALE_API_KEYS_PATH"] == str(home / "api-keys.json")
+    assert facade_environment(*addresses, plan_workers(1))["THALE_API_KEYS_PATH"] == str(home / "api-keys.json")
     monkeypatch.setenv("THALE_KEY_VAULT", "kv-thale")
-    assert "THALE_API_KEYS_PATH" not in facade_environment(*addresses, 1)
+    assert "THALE_API_KEYS_PATH" not in facade_environment(*addresses, plan_workers(1))
 
 
 def test_services_do_not_inherit_the_credential(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(API_KEY_VARIABLE, "secret-key")
     sockets = TorchServeSockets(home)
     for environment in (
-        facade_environment(DataDir(home), PlatformPorts(8080, 9090), sockets, 1),
-        torchserve_environment(DataDir(home), sockets, 1),
+        facade_environment(DataDir(home), PlatformPorts(8080, 9090), sockets, plan_workers(1)),
+        torchserve_environment(DataDir(home), sockets, plan_workers(1)),
     ):
         assert "secret-key" not in environment.values()

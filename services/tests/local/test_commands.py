@@ -1,15 +1,15 @@
 """Tests of the service commands: the worker launcher and the facade's environment."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from thale.local.commands import facade_environment, write_worker_launcher
+from thale.local.commands import facade_environment, torchserve_environment, write_worker_launcher
 from thale.local.data_dir import DataDir
 from thale.local.ports import PlatformPorts
 from thale.local.sockets import TorchServeSockets
+from thale.local.worker_plan import WorkerPlan
 
 
 def test_worker_launcher_runs_script_from_any_data_directory(tmp_path: Path) -> None:
@@ -24,10 +24,16 @@ def test_worker_launcher_runs_script_from_any_data_directory(tmp_path: Path) -> 
         assert completed.stdout == "['a b', '--sock-type'] False __main__\n"
 
 
-def test_facade_environment_limits_concurrency_to_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("THALE_MAX_IN_FLIGHT", raising=False)
-    addresses = (DataDir(tmp_path), PlatformPorts(8080, 9090), TorchServeSockets(tmp_path))
-    limits = [facade_environment(*addresses, workers)["THALE_MAX_IN_FLIGHT"] for workers in (1, 64)]
-    assert limits == [str(max(2, len(os.sched_getaffinity(0)))), "64"]
+def test_environments_follow_the_worker_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("THALE_MAX_IN_FLIGHT", "THALE_WORKER_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    data_dir, sockets = DataDir(tmp_path), TorchServeSockets(tmp_path)
+    plan = WorkerPlan(workers=3, threads=5, max_in_flight=15, reason="15 cores")
+    facade = facade_environment(data_dir, PlatformPorts(8080, 9090), sockets, plan)
+    torchserve = torchserve_environment(data_dir, sockets, plan)
+    assert facade["THALE_MAX_IN_FLIGHT"] == "15"
+    assert (torchserve["TS_DEFAULT_WORKERS_PER_MODEL"], torchserve["THALE_WORKER_THREADS"]) == ("3", "5")
     monkeypatch.setenv("THALE_MAX_IN_FLIGHT", "7")
-    assert facade_environment(*addresses, 1)["THALE_MAX_IN_FLIGHT"] == "7"
+    monkeypatch.setenv("THALE_WORKER_THREADS", "2")
+    assert facade_environment(data_dir, PlatformPorts(8080, 9090), sockets, plan)["THALE_MAX_IN_FLIGHT"] == "7"
+    assert torchserve_environment(data_dir, sockets, plan)["THALE_WORKER_THREADS"] == "2"

@@ -136,7 +136,10 @@ def up(
         int | None, typer.Option(min=1, max=65535, help="Port of the facade. Default: the first free port from 8080.")
     ] = None,
     home: HomeOption = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes per model.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Worker processes per model. Default: one for each four cores."),
+    ] = None,
     weights: WeightsOption = None,
     analyze: Annotated[
         str | None,

@@ -25,7 +25,7 @@ class UpOptions:
 
     home: Path | None
     port: int | None
-    workers: int
+    workers: int | None
     weights: Path | None
     image: str | None
     out: Path
@@ -83,6 +83,9 @@ def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) ->
     )
     console.print(f"  access          {access}", highlight=False)
     console.print(f"  models          {escape(models)}", highlight=False)
+    plan = platform.plan
+    capacity = f"{plan.workers} per model, threads {plan.threads}, up to {plan.max_in_flight} images at a time"
+    console.print(f"  workers         {capacity} ({plan.reason})", highlight=False)
     console.print(f"  status page     {platform.addresses.metrics_url.removesuffix('metrics')}")
     console.print(f"  metrics         {platform.addresses.metrics_url}")
     console.print(f"  logs            {escape(str(data_dir.logs))}", highlight=False, soft_wrap=True)

@@ -25,6 +25,7 @@ from thale.local.commands import torchserve_environment
 from thale.local.data_dir import DataDir
 from thale.local.runtime import ModelRuntime, find_runtime
 from thale.local.sockets import create_sockets
+from thale.local.worker_plan import plan_workers
 from thale.models.model_server_pool import open_pool
 
 _START_TIMEOUT_S = 120.0
@@ -52,7 +53,7 @@ def record_aot_cache(runtime: ModelRuntime, data_dir: DataDir) -> None:
             [*runtime.java_command(temp_dir, f"-XX:AOTCacheOutput={new_cache}"), "-s", temp_dir],
             cwd=temp_dir,
             env={
-                **torchserve_environment(data_dir, sockets, workers=1),
+                **torchserve_environment(data_dir, sockets, plan_workers(1)),
                 **dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION"), temp_dir),
             },
             stdout=subprocess.DEVNULL,

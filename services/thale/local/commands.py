@@ -13,6 +13,7 @@ from thale.local.ports import HOST, PlatformPorts
 from thale.local.process_guard import TMPDIR_PLACEHOLDER
 from thale.local.runtime import ModelRuntime
 from thale.local.sockets import TorchServeSockets
+from thale.local.worker_plan import IN_FLIGHT_VARIABLE, THREADS_VARIABLE, WorkerPlan
 
 # glibc retains the memory of large activations instead of releasing it after each layer: 1.5 to 2.4 times faster
 # (ADR 0016).
@@ -60,16 +61,17 @@ def write_worker_launcher(data_dir: DataDir) -> Path:
     return launcher if os.access(launcher, os.X_OK) else Path(python_command()[0])
 
 
-def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, workers: int) -> dict[str, str]:
+def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, plan: WorkerPlan) -> dict[str, str]:
     """Return the environment of TorchServe: addresses and paths. Other settings are in config.properties."""
     logs = str(data_dir.logs)
     return {
+        THREADS_VARIABLE: str(plan.threads),
         **_service_environment(),
         **_MALLOC,
         "LOG_LOCATION": logs,
         "METRICS_LOCATION": logs,
         "THALE_WORKER_CACHE": str(data_dir.path / "openvino"),
-        "TS_DEFAULT_WORKERS_PER_MODEL": str(workers),
+        "TS_DEFAULT_WORKERS_PER_MODEL": str(plan.workers),
         "TS_ENABLE_MODEL_API": "true",  # releases load and unload versions, through a private socket
         **sockets.environment(),
     }
@@ -86,19 +88,17 @@ def facade_command() -> list[str]:
 
 
 def facade_environment(
-    data_dir: DataDir, ports: PlatformPorts, sockets: TorchServeSockets, workers: int
+    data_dir: DataDir, ports: PlatformPorts, sockets: TorchServeSockets, plan: WorkerPlan
 ) -> dict[str, str]:
     """Return the environment of the facade: its settings by name.
 
-    The default concurrency limit is the maximum of two, the number of cores, and the number of workers. With two, one
-    image is post-processed during the inference of the next. Further requests would wait in TorchServe, which also
-    processes requests of clients that have disconnected. The facade requires a credential if the data directory has API
+    Requests beyond the default concurrency limit would wait in TorchServe, which also processes requests of clients
+    that have disconnected. The facade requires a credential if the data directory has API
     keys or THALE_KEY_VAULT is set.
     """
     requires_keys = data_dir.api_keys.exists() and "THALE_KEY_VAULT" not in os.environ
-    max_in_flight = max(2, workers, len(os.sched_getaffinity(0)))
     return {
-        "THALE_MAX_IN_FLIGHT": str(max_in_flight),
+        IN_FLIGHT_VARIABLE: str(plan.max_in_flight),
         **({"THALE_API_KEYS_PATH": str(data_dir.api_keys)} if requires_keys else {}),
         **_service_environment(),
         "THALE_DRAIN_TIMEOUT_S": f"{DRAIN_TIMEOUT_S:g}",

@@ -13,6 +13,7 @@ from thale.local.data_dir import DataDir
 from thale.local.runtime import find_runtime
 from thale.local.sockets import TorchServeSockets, create_sockets
 from thale.local.supervised_service import Service, tail
+from thale.local.worker_plan import plan_workers
 from thale.release.registry.archive_validation import ValidatedArchive
 from thale.release.targets.torchserve_client import TorchServeClient
 
@@ -46,7 +47,7 @@ def run_ephemeral_torchserve(archive: ValidatedArchive) -> Iterator[str]:
             service = Service(
                 name="TorchServe",
                 command=lambda: torchserve_command(runtime, data_dir, []),
-                environment=torchserve_environment(data_dir, sockets, workers=1),
+                environment=torchserve_environment(data_dir, sockets, plan_workers(1)),
                 folder=data_dir.torchserve,
                 log=data_dir.logs / "torchserve.log",
                 notify=lambda line: None,

@@ -29,6 +29,7 @@ from thale.local.ports import DEFAULT_PORT, Addresses, PlatformPorts, claim_port
 from thale.local.runtime import ModelRuntime, find_runtime
 from thale.local.sockets import TorchServeSockets, create_sockets
 from thale.local.supervised_service import Service, tail
+from thale.local.worker_plan import WorkerPlan, plan_workers
 from thale.schemas import ReleaseState
 
 _SUPERVISION_INTERVAL_S = 0.1
@@ -48,6 +49,7 @@ class Platform:
 
     addresses: Addresses
     release_state: ReleaseState
+    plan: WorkerPlan
     services: tuple[Service, ...]
     """Services in the order of their start. They stop one by one in reverse order."""
     monitors: tuple[LivenessMonitor, ...]
@@ -121,7 +123,7 @@ def serve(
     notify: Notify,
     *,
     port: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     weights: Path | None = None,
     persistent: bool = True,
 ) -> Iterator[Platform]:
@@ -133,30 +135,30 @@ def serve(
         data_dir: The data directory, which one platform can use at a time.
         notify: Receives one line for the user, such as a changed port or a restarted service.
         port: Port of the facade. None selects the first free port from 8080.
-        workers: Worker processes per model.
+        workers: Worker processes per model. None chooses them from the cores.
         weights: Folder of MODEL/VERSION weights. None selects the weights in the package.
         persistent: False if the platform belongs to a single command and ends with it.
 
     Raises:
         LocalPlatformError: If the platform cannot start: a missing extra, a port or data directory in use, no models.
     """
-    runtime = find_runtime()
+    runtime, plan = find_runtime(), plan_workers(workers)
     with data_dir.lock(), create_sockets(data_dir.path) as sockets, claim_ports(port) as ports:
         if port is None and persistent and ports.facade != DEFAULT_PORT:
             notify(f"port {DEFAULT_PORT} is in use by another process: thale listens on port {ports.facade}")
         release_state = serving_store.prepare_store(data_dir, weights or runtime.weights)
-        torchserve, facade = _create_services(runtime, data_dir, ports, sockets, workers, notify)
+        torchserve, facade = _create_services(runtime, data_dir, ports, sockets, plan, notify)
         addresses = ports.addresses(sockets)
         monitors = (
             LivenessMonitor(torchserve, addresses.model_url, TORCHSERVE_PROBE, notify),
             LivenessMonitor(facade, addresses.url, FACADE_PROBE, notify),
         )
         logs = (facade.log, data_dir.logs / _WORKERS_LOG)
-        platform = Platform(addresses, release_state, (torchserve, facade), monitors, logs)
+        platform = Platform(addresses, release_state, plan, (torchserve, facade), monitors, logs)
         running = RunningPlatform.current_process(addresses, __version__, persistent)
         with (
             data_dir.publish(running),
-            _run_services(platform, partial(_reconcile, data_dir, addresses, workers, notify)),
+            _run_services(platform, partial(_reconcile, data_dir, addresses, plan.workers, notify)),
         ):
             serving_store.register_archives(data_dir)  # runs while the models start, so it adds no delay
             yield platform
@@ -167,14 +169,14 @@ def _create_services(
     data_dir: DataDir,
     ports: PlatformPorts,
     sockets: TorchServeSockets,
-    workers: int,
+    plan: WorkerPlan,
     notify: Notify,
 ) -> tuple[Service, Service]:
     """Return TorchServe and the facade. Neither has started."""
     torchserve = Service(
         name="TorchServe",
         command=lambda: torchserve_command(runtime, data_dir, serving_store.verified_archives(data_dir)),
-        environment=torchserve_environment(data_dir, sockets, workers),
+        environment=torchserve_environment(data_dir, sockets, plan),
         folder=data_dir.torchserve,
         log=data_dir.logs / "torchserve.log",
         notify=notify,
@@ -182,7 +184,7 @@ def _create_services(
     facade = Service(
         name="the facade",
         command=facade_command,
-        environment=facade_environment(data_dir, ports, sockets, workers),
+        environment=facade_environment(data_dir, ports, sockets, plan),
         folder=data_dir.path,
         log=data_dir.logs / "facade.log",
         notify=notify,
