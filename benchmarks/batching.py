@@ -1,4 +1,4 @@
-"""CPU seconds and wall seconds per tile in batches of 1, 2 and 4, for each default model: is batching worth it on a CPU?
+"""CPU and wall seconds per tile in batches of 1, 2 and 4, for each default model on a CPU.
 
 The batch sizes take turns, so that other processes affect all of them. Times are the fastest of several repetitions.
 
