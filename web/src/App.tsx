@@ -1,64 +1,209 @@
-import { useCallback, useReducer, useRef, useState } from "react";
+import { type DragEvent, useCallback, useEffect, useMemo, useReducer, useRef, useState } from "react";
 import type { ApiClient, MeasureOptions } from "./api/client";
 import { DropZone } from "./components/DropZone";
+import { ModelsView } from "./components/ModelsView";
 import { OptionsForm } from "./components/OptionsForm";
 import { QueueList } from "./components/QueueList";
-import { TraitPanel } from "./components/TraitPanel";
-import type { Selection } from "./model/files";
-import { currentPhenotype, photographsReducer } from "./model/photographs";
+import { ReviewHeader } from "./components/ReviewHeader";
+import { SignIn } from "./components/SignIn";
+import { ThemeSelect } from "./components/ThemeSelect";
+import { Workspace } from "./components/Workspace";
+import { saveAllAsCsv } from "./downloads";
+import { type Selection as FileSelection, readDrop } from "./model/files";
+import { type Photograph, photographsReducer } from "./model/photographs";
+import { describeWorst, reviewOrder } from "./model/review";
 import { strings } from "./strings";
-import { useMeasurements } from "./useMeasurements";
+import { describeError, useMeasurements } from "./useMeasurements";
+import { useTraits } from "./useTraits";
 
 const DEFAULTS: MeasureOptions = { mmPerPx: null, plateWidthMm: null, expectedPlants: null, rotate: 0 };
+const VIEWS = ["photographs", "review", "models"] as const;
+type View = (typeof VIEWS)[number];
 
 export function App({ client }: { client: ApiClient }) {
   const [photographs, dispatch] = useReducer(photographsReducer, []);
   const [options, setOptions] = useState(DEFAULTS);
+  const [view, setView] = useState<View>("photographs");
   const [selectedId, setSelectedId] = useState<number | null>(null);
-  const [plant, setPlant] = useState<number | null>(null);
+  const [notice, setNotice] = useState<string | null>(null);
+  const [isDropping, setDropping] = useState(false);
+  const [signIn, setSignIn] = useState({ isOpen: false, isRequired: false, isDone: client.isSignedIn });
   const optionsById = useRef(new Map<number, MeasureOptions>());
   const optionsOf = useCallback((id: number) => optionsById.current.get(id) ?? DEFAULTS, []);
-  useMeasurements(client, photographs, optionsOf, dispatch, () => undefined);
-  const add = ({ images }: Selection) => {
+  const requireKey = useCallback(
+    () => setSignIn((state) => ({ ...state, isOpen: true, isRequired: true, isDone: false })),
+    [],
+  );
+  useMeasurements(client, photographs, optionsOf, dispatch, requireKey);
+  useTraits(client, photographs, dispatch);
+
+  const listed = useMemo(
+    () => (view === "review" ? reviewOrder(photographs) : photographs),
+    [view, photographs],
+  );
+  const selected = listed.find((photograph) => photograph.id === selectedId) ?? listed[0];
+  const left = useMemo(
+    () => reviewOrder(photographs).filter(({ accepted }) => !accepted).length,
+    [photographs],
+  );
+
+  const add = ({ images, ignored }: FileSelection) => {
     const next = photographs.reduce((max, photograph) => Math.max(max, photograph.id), 0) + 1;
     images.forEach((_, index) => {
       optionsById.current.set(next + index, options);
     });
-    dispatch({ kind: "add", files: images });
-    if (selectedId === null && images.length > 0) setSelectedId(next);
+    if (images.length > 0) dispatch({ kind: "add", files: images });
+    if (images.length > 0 && photographs.length === 0) setSelectedId(next);
+    setNotice(images.length === 0 ? strings.drop.none : ignored > 0 ? strings.drop.ignored(ignored) : null);
+    setView("photographs");
   };
-  const selected = photographs.find((photograph) => photograph.id === selectedId);
-  const phenotype = selected === undefined ? null : currentPhenotype(selected);
+  const onDrop = (event: DragEvent) => {
+    event.preventDefault();
+    setDropping(false);
+    readDrop(event.dataTransfer).then(add, (reason: unknown) => setNotice(describeError(reason).message));
+  };
+  const retry = (id: number) => dispatch({ kind: "status", id, status: { kind: "waiting" } });
+  const acceptAndAdvance = (photograph: Photograph) => {
+    dispatch({ kind: "accept", id: photograph.id, accepted: true });
+    const rest = reviewOrder(photographs).filter(({ id, accepted }) => id !== photograph.id && !accepted);
+    if (rest[0] !== undefined) setSelectedId(rest[0].id);
+  };
+  const onKey = (key: string | null) => {
+    client.signIn(key);
+    setSignIn({ isOpen: false, isRequired: false, isDone: key !== null });
+    if (key !== null) for (const { id, status } of photographs) if (status.kind === "failed") retry(id);
+  };
+
   return (
-    <div className="app">
+    // biome-ignore lint/a11y/noStaticElementInteractions: files may be dropped anywhere; the buttons do the same
+    <div
+      className={`app ${isDropping ? "dropping" : ""}`}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setDropping(true);
+      }}
+      onDragLeave={(event) => {
+        if (event.relatedTarget === null) setDropping(false);
+      }}
+      onDrop={onDrop}
+    >
+      <a className="skip" href="#workspace">
+        {strings.skipToPhotograph}
+      </a>
       <header className="bar">
-        <h1>{strings.appName}</h1>
-        <span className="tagline">{strings.tagline}</span>
+        <h1>
+          {strings.appName} <span className="tagline">{strings.tagline}</span>
+        </h1>
+        <nav aria-label={strings.appName}>
+          {VIEWS.map((name) => (
+            <button
+              key={name}
+              type="button"
+              aria-current={view === name ? "page" : undefined}
+              onClick={() => setView(name)}
+            >
+              {strings.views[name]}
+              {name === "review" && left > 0 && <span className="count">{left}</span>}
+            </button>
+          ))}
+        </nav>
+        <span className="spacer" />
+        <ThemeSelect />
+        {signIn.isDone ? (
+          <button type="button" onClick={() => onKey(null)}>
+            {strings.signIn.signOut}
+          </button>
+        ) : (
+          <button type="button" onClick={() => setSignIn({ ...signIn, isOpen: true })}>
+            {strings.signIn.open}
+          </button>
+        )}
       </header>
-      <main className="workspace">
-        <aside className="side">
-          <DropZone onSelect={add} />
-          <OptionsForm options={options} onChange={setOptions} />
-          <QueueList
-            photographs={photographs}
-            selectedId={selectedId}
-            onSelect={setSelectedId}
-            onRetry={(id) => dispatch({ kind: "status", id, status: { kind: "waiting" } })}
-            onRemove={(id) => dispatch({ kind: "remove", id })}
-          />
-        </aside>
-        <section className="panel">
-          {phenotype !== null && selected?.measured && (
-            <TraitPanel
-              phenotype={phenotype}
-              measured={selected.measured}
-              selectedPlant={plant}
-              onSelectPlant={setPlant}
-              onShowFlag={() => undefined}
+      {view === "models" ? (
+        <ModelsView key={String(signIn.isDone)} client={client} />
+      ) : (
+        <main className="workspace" id="workspace">
+          <aside className="side">
+            {view === "photographs" ? (
+              <>
+                <DropZone onSelect={add} />
+                <OptionsForm options={options} onChange={setOptions} />
+                <QueueHeader client={client} photographs={photographs} onError={setNotice} />
+              </>
+            ) : (
+              <ReviewHeader left={left} isEmpty={listed.length === 0} />
+            )}
+            {notice !== null && (
+              <p className="notice" role="status">
+                {notice}
+              </p>
+            )}
+            <QueueList
+              photographs={listed}
+              selectedId={selected?.id ?? null}
+              onSelect={setSelectedId}
+              onRetry={retry}
+              onRemove={(id) => dispatch({ kind: "remove", id })}
+              {...(view === "review" ? { note: describeWorst } : {})}
             />
-          )}
-        </section>
-      </main>
+          </aside>
+          <Workspace
+            key={selected?.id ?? 0}
+            client={client}
+            photograph={selected}
+            dispatch={dispatch}
+            onAccept={view === "review" ? acceptAndAdvance : null}
+          />
+        </main>
+      )}
+      <SignIn
+        isOpen={signIn.isOpen}
+        isRequired={signIn.isRequired}
+        onKey={onKey}
+        onClose={() => setSignIn((state) => ({ ...state, isOpen: false }))}
+      />
+    </div>
+  );
+}
+
+function QueueHeader({
+  client,
+  photographs,
+  onError,
+}: {
+  client: ApiClient;
+  photographs: readonly Photograph[];
+  onError: (message: string) => void;
+}) {
+  const measured = photographs.filter(({ status }) => status.kind === "measured");
+  useEffect(() => {
+    document.title =
+      measured.length < photographs.length
+        ? `${measured.length}/${photographs.length} · ${strings.appName}`
+        : strings.appName;
+  }, [measured.length, photographs.length]);
+  return (
+    <div className="queue-header">
+      <h2>{strings.queue.title}</h2>
+      {photographs.length === 0 ? (
+        <p className="hint">{strings.queue.empty}</p>
+      ) : (
+        <p className="hint" role="status">
+          {strings.queue.progress(measured.length, photographs.length)}
+        </p>
+      )}
+      {measured.length > 1 && (
+        <button
+          type="button"
+          onClick={() =>
+            saveAllAsCsv(client, measured).catch((reason: unknown) =>
+              onError(`${strings.download.failed} ${describeError(reason).message}`),
+            )
+          }
+        >
+          {strings.queue.downloadAll}
+        </button>
+      )}
     </div>
   );
 }

@@ -3,6 +3,7 @@
 export const strings = {
   appName: "thale",
   tagline: "Root phenotyping",
+  close: "Close",
   views: { photographs: "Photographs", review: "Review", models: "Models" },
   skipToPhotograph: "Skip to the photograph",
   theme: { label: "Colour theme", auto: "System", light: "Light", dark: "Dark" },
@@ -14,16 +15,17 @@ export const strings = {
     help: "The key is kept in memory until you close or reload this tab. It is never stored.",
     submit: "Use this key",
     signOut: "Sign out",
+    cancel: "Cancel",
     required: "This server requires an API key.",
   },
   drop: {
     title: "Drop photographs or folders here",
-    hint: "JPEG, PNG or TIFF. They are sent to this server only.",
+    hint: "JPEG, PNG, TIFF or HEIC. They are sent to this server only.",
     files: "Choose files",
     folder: "Choose a folder",
     ignored: (count: number) =>
       count === 1 ? "1 other file was left out." : `${count} other files were left out.`,
-    none: "No JPEG, PNG or TIFF was found.",
+    none: "No JPEG, PNG, TIFF or HEIC was found.",
   },
   options: {
     title: "Scale and plate",

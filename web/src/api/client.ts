@@ -4,7 +4,8 @@
  * The API key is a field of this object and lives as long as the tab's document: a script of another page cannot read
  * it, and nothing remains in the browser when the tab is closed.
  */
-import type { ModelInfo, Phenotype, Problem } from "./types";
+import type { EditedPlant } from "../model/history";
+import type { ModelInfo, Phenotype, Problem, TraitsRequest, XY } from "./types";
 
 export type MediaType =
   | "application/json"
@@ -75,6 +76,47 @@ export class ApiClient {
       signal.addEventListener("abort", () => request.abort(), { once: true });
       request.send(file);
     });
+  }
+
+  /** Compute the traits of corrected roots. The measured phenotype itself does not change. */
+  async computeTraits(
+    measured: Phenotype,
+    plants: readonly EditedPlant[],
+    signal: AbortSignal,
+  ): Promise<Phenotype> {
+    const response = await this.#postCorrection(measured, plants, "application/json", "", signal);
+    return (await response.json()) as Phenotype;
+  }
+
+  /** Return a file of a photograph with its corrections. */
+  async download(
+    measured: Phenotype,
+    plants: readonly EditedPlant[],
+    mediaType: MediaType,
+    table: "wide" | "long" = "wide",
+  ): Promise<Blob> {
+    return (await this.#postCorrection(measured, plants, mediaType, `?table=${table}`)).blob();
+  }
+
+  async #postCorrection(
+    measured: Phenotype,
+    plants: readonly EditedPlant[],
+    mediaType: MediaType,
+    query: string,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    const body: TraitsRequest = {
+      phenotype: measured,
+      plants: plants.map(({ id, plate, checked, roots }) => ({
+        id,
+        plate,
+        checked,
+        roots: roots.map(({ id: root, parent, points }) => ({ id: root, parent, points: points as XY[] })),
+      })),
+    };
+    const init: RequestInit = { method: "POST", body: JSON.stringify(body) };
+    if (signal !== undefined) init.signal = signal;
+    return this.#fetch(`v1/traits${query}`, init, mediaType);
   }
 
   async listModels(): Promise<ModelInfo[]> {

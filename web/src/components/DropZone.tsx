@@ -29,7 +29,7 @@ export function DropZone({ onSelect }: { onSelect: (selection: Selection) => voi
         multiple
         data-testid="files"
         aria-label={strings.drop.files}
-        accept="image/jpeg,image/png,image/tiff,.jpg,.jpeg,.png,.tif,.tiff"
+        accept="image/jpeg,image/png,image/tiff,image/heic,.jpg,.jpeg,.png,.tif,.tiff,.heic,.heif"
         onChange={(event) => select(event.target)}
       />
       <input

@@ -1,4 +1,4 @@
-import { currentPhenotype, type Photograph } from "../model/photographs";
+import { currentPhenotype, hasChangedRoots, type Photograph } from "../model/photographs";
 import { strings } from "../strings";
 
 export function QueueList({
@@ -89,7 +89,7 @@ function StatusText({ photograph }: { photograph: Photograph }) {
       return (
         <span className="hint">
           {strings.queue.measured(plants)}
-          {photograph.corrected !== null && ` · ${strings.queue.corrected}`}
+          {hasChangedRoots(photograph) && ` · ${strings.queue.corrected}`}
           {photograph.accepted && ` · ${strings.queue.accepted}`}
         </span>
       );

@@ -10,24 +10,37 @@ const KEY_TRAITS = [
   { trait: "primary_root_angle", label: "Angle" },
 ] as const;
 
-export interface TraitPanelProps {
+interface TraitProps {
   phenotype: Phenotype;
   /** The phenotype as measured, to show the values before a correction. */
   measured: Phenotype;
   selectedPlant: number | null;
+}
+
+interface PlantOverviewProps extends TraitProps {
   onSelectPlant: (id: number) => void;
+}
+
+interface TraitDetailsProps extends TraitProps {
   onShowFlag: (flag: Flag) => void;
 }
 
-/** Plants with their most used traits, and all traits and flags of the selected plant. */
-export function TraitPanel(props: TraitPanelProps) {
-  const { phenotype, measured, selectedPlant, onShowFlag } = props;
+/** The scale, and the plants with their most used traits. */
+export function PlantOverview(props: PlantOverviewProps) {
+  return (
+    <>
+      <PlantTable {...props} />
+      <ScaleLine phenotype={props.phenotype} />
+    </>
+  );
+}
+
+/** All traits and flags of the selected plant, or those of the plate. */
+export function TraitDetails({ phenotype, measured, selectedPlant, onShowFlag }: TraitDetailsProps) {
   const plant = phenotype.plants.find((candidate) => candidate.id === selectedPlant);
   const before = measured.plants.find((candidate) => candidate.id === selectedPlant);
   return (
     <>
-      <ScaleLine phenotype={phenotype} />
-      <PlantTable {...props} />
       {plant !== undefined && (
         <>
           <TraitTable
@@ -72,7 +85,7 @@ function ScaleLine({ phenotype }: { phenotype: Phenotype }) {
   );
 }
 
-function PlantTable({ phenotype, measured, selectedPlant, onSelectPlant }: TraitPanelProps) {
+function PlantTable({ phenotype, measured, selectedPlant, onSelectPlant }: PlantOverviewProps) {
   if (phenotype.plants.length === 0) return <p>{strings.table.noPlants}</p>;
   const unit = (name: string) => formatUnit(findTrait(phenotype.plants[0], name)?.unit ?? "");
   return (

@@ -1,5 +1,6 @@
 /** Operations on the roots of a photograph. Each returns a new state, or the same one if it does not apply. */
 import type { XY } from "../api/types";
+import { insertPoint } from "./geometry";
 import type { EditedPlant, EditedRoot } from "./history";
 
 type Plants = readonly EditedPlant[];
@@ -165,4 +166,24 @@ function freeId(plants: Plants, plantId: number, parent: string | null): string 
     const id = `${prefix}.${number}`;
     if (!taken.has(id)) return id;
   }
+}
+
+/** Insert a point halfway to the next handle. Returns the new state and the index of the point. */
+export function insertAfter(
+  plants: Plants,
+  rootId: string,
+  index: number,
+  handlesOf: (points: readonly XY[]) => number[],
+): { plants: Plants; index: number } | null {
+  const points = findRoot(plants, rootId)?.root.points;
+  if (points === undefined) return null;
+  const handles = handlesOf(points);
+  const at = handles.indexOf(index);
+  const [first, second] = [handles[at], handles[at + 1]];
+  if (first === undefined || second === undefined) return null;
+  const [a, b] = [points[first] as XY, points[second] as XY];
+  const inserted = insertPoint(points, [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]);
+  return inserted === null
+    ? null
+    : { plants: setPoints(plants, rootId, inserted.line), index: inserted.index };
 }

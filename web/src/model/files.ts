@@ -1,10 +1,10 @@
 /** Files that the user dropped or selected: folders are read recursively, and other files than images are left out. */
 
-const IMAGE = /\.(jpe?g|png|tiff?)$/i;
+const IMAGE = /\.(jpe?g|png|tiff?|hei[cf])$/i;
 
 export interface Selection {
   images: File[];
-  /** Number of files that are no JPEG, PNG or TIFF. */
+  /** Number of files that are no JPEG, PNG, TIFF or HEIC. */
   ignored: number;
 }
 

@@ -29,6 +29,14 @@ export function nearestOnLine(
   return best;
 }
 
+/** Points that a person has placed. They keep their handle even if they are on a straight line. */
+const placed = new WeakSet<XY>();
+
+export function place(point: XY): XY {
+  placed.add(point);
+  return point;
+}
+
 /**
  * Return the indices of the points that a person may drag: those that Ramer, Douglas and Peucker's algorithm keeps.
  * A traced root has a point every few pixels, too many for a handle on each.
@@ -36,6 +44,9 @@ export function nearestOnLine(
 export function handleIndices(line: readonly XY[], tolerance: number): number[] {
   if (line.length < 2) return line.map((_, index) => index);
   const kept = new Set([0, line.length - 1]);
+  line.forEach((point, index) => {
+    if (placed.has(point)) kept.add(index);
+  });
   const spans: [number, number][] = [[0, line.length - 1]];
   for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
     const [first, last] = span;
@@ -62,7 +73,7 @@ export function moveHandle(line: readonly XY[], handles: readonly number[], hand
   const from = line[at] as XY;
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
   const moved = [...line];
-  moved[at] = to;
+  moved[at] = place(to);
   for (const neighbour of [handles[handle - 1], handles[handle + 1]]) {
     if (neighbour === undefined) continue;
     const step = Math.sign(at - neighbour);
@@ -88,4 +99,12 @@ export function removeHandle(line: readonly XY[], handles: readonly number[], ha
   if (before === undefined) return line.slice(after);
   if (after === undefined) return line.slice(0, before + 1);
   return [...line.slice(0, before + 1), ...line.slice(after)];
+}
+
+/** Insert a handle at the place of the line that is nearest to p. Returns the new line and the index of the point. */
+export function insertPoint(line: readonly XY[], p: XY): { line: XY[]; index: number } | null {
+  const found = nearestOnLine(p, line);
+  if (found === null) return null;
+  const index = found.index + 1;
+  return { line: [...line.slice(0, index), place(found.point), ...line.slice(index)], index };
 }

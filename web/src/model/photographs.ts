@@ -20,6 +20,8 @@ export interface Photograph {
   /** Result of the server for the corrected roots; null while there is no correction. */
   corrected: Phenotype | null;
   history: History | null;
+  /** State of the request for the traits of the corrected roots. */
+  traits: { isComputing: boolean; error: string | null };
   accepted: boolean;
 }
 
@@ -29,9 +31,12 @@ export type Action =
   | { kind: "thumbnail"; id: number; url: string }
   | { kind: "measured"; id: number; phenotype: Phenotype; history: History }
   | { kind: "history"; id: number; history: History }
+  | { kind: "computing"; id: number; error: string | null }
   | { kind: "corrected"; id: number; phenotype: Phenotype | null }
   | { kind: "accept"; id: number; accepted: boolean }
   | { kind: "remove"; id: number };
+
+const IDLE = { isComputing: false, error: null };
 
 export function photographsReducer(
   photographs: readonly Photograph[],
@@ -57,6 +62,7 @@ function create(id: number, file: File): Photograph {
     measured: null,
     corrected: null,
     history: null,
+    traits: IDLE,
     accepted: false,
   };
 }
@@ -82,7 +88,9 @@ function update(
     case "history":
       return { ...photograph, history: action.history, accepted: false };
     case "corrected":
-      return { ...photograph, corrected: action.phenotype };
+      return { ...photograph, corrected: action.phenotype, traits: IDLE };
+    case "computing":
+      return { ...photograph, traits: { isComputing: action.error === null, error: action.error } };
     case "accept":
       return { ...photograph, accepted: action.accepted };
   }
@@ -91,4 +99,9 @@ function update(
 /** Return the numbers that the page shows and exports: those of the correction, if there is one. */
 export function currentPhenotype(photograph: Photograph): Phenotype | null {
   return photograph.corrected ?? photograph.measured;
+}
+
+/** Return true if a person has changed a root, and not only checked it. */
+export function hasChangedRoots(photograph: Photograph): boolean {
+  return photograph.corrected?.flags.some((flag) => flag.code === "corrected") ?? false;
 }

@@ -1,0 +1,17 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { expect, it } from "vitest";
+
+const FILES = new URL("../../services/thale/facade/api/web_files/", import.meta.url);
+const MAX_GZIPPED_BYTES = 400_000;
+
+it.runIf(existsSync(FILES))("keeps the built page below 400 kB gzipped, without inline code", () => {
+  const assets = readdirSync(new URL("assets/", FILES)).map((name) =>
+    readFileSync(new URL(`assets/${name}`, FILES)),
+  );
+  const index = readFileSync(new URL("index.html", FILES), "utf8");
+  const bytes = assets.reduce((sum, asset) => sum + gzipSync(asset).length, gzipSync(index).length);
+  expect(bytes).toBeLessThan(MAX_GZIPPED_BYTES);
+  expect(index).not.toMatch(/<style|style=|<script>|https?:/);
+  expect(index).toMatch(/<script type="module" crossorigin src="\.\/assets\/index-[\w-]+\.js">/);
+});
