@@ -7,6 +7,7 @@ import pytest
 
 from deploy.models import MEMORY_LIMIT
 from thale.facade.app import COMPARISON_MEMORY_BYTES, HEADER_MEMORY_BYTES, HEADER_WORKERS
+from thale.facade.http.protocol import MAX_UNSENT_BYTES
 from thale.facade.limits.response_store import MAX_TOTAL_BYTES
 from thale.facade.settings import FacadeSettings
 from thale_models.handlers.settings import WorkerSettings
@@ -52,7 +53,8 @@ def facade_mib() -> float:
     workers = default_bytes("postprocess_workers") * default_bytes("postprocess_memory_bytes")
     readers = HEADER_WORKERS * (HEADER_MEMORY_BYTES + default_bytes("max_body_bytes"))
     bodies = default_bytes("max_buffered_bytes") + default_bytes("shadow_queue_bytes") + MAX_TOTAL_BYTES
-    return (workers + readers + bodies + COMPARISON_MEMORY_BYTES) / 2**20 + SERVER_MIB
+    responses = 2 * MAX_UNSENT_BYTES
+    return (workers + readers + bodies + responses + COMPARISON_MEMORY_BYTES) / 2**20 + SERVER_MIB
 
 
 def test_facade_memory_holds_its_processes() -> None:

@@ -18,6 +18,8 @@ from thale.imaging.tiff_directories import TiffDirectories
 ImageFormat = Literal["JPEG", "PNG", "TIFF", "HEIC"]
 
 MAX_SEGMENTS = 10_000
+MAX_EXIF_SEGMENTS = 16
+"""1 MiB of EXIF. Cameras write one segment. Pillow joins them in quadratic time: 900 segments in 58 MB take 7 s."""
 MAX_CHUNKS = 20_000
 """64 MiB in chunks of 4 KiB are 16,384. libpng writes chunks of 8 KiB."""
 MAX_SAMPLES = 8
@@ -67,20 +69,28 @@ class Header:
 
 
 def read_jpeg(data: bytes) -> Header:
-    """Read the size and the EXIF orientation of a JPEG.
+    """Read the size and the EXIF orientation of a JPEG. All segments before the pixels count, as in the decoder.
 
     Raises:
-        DamagedImageError: If the frame header is missing or truncated, or if more than `MAX_SEGMENTS` segments
-            precede it.
+        DamagedImageError: If the frame header is missing or truncated, or if there are more than `MAX_SEGMENTS`
+            segments or `MAX_EXIF_SEGMENTS` with EXIF before the pixels.
         UnsupportedImageError: If the image is not 8-bit grayscale, RGB or CMYK.
     """
-    orientation = quality = None
+    orientation = quality = header = None
+    exif_segments = 0
     for marker, start, end in _jpeg_segments(data):
-        if marker == 0xE1 and orientation is None and data[start : start + 6] == b"Exif\0\0":
-            orientation = _exif_orientation(data[start + 6 : end])
+        if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
+            exif_segments += 1
+            if exif_segments > MAX_EXIF_SEGMENTS:
+                raise DamagedImageError(
+                    f"the JPEG has more than {MAX_EXIF_SEGMENTS} segments with EXIF: save it again without metadata"
+                )
+            # The EXIF segment precedes the frame header: the EXIF standard requires it to be the first segment.
+            if orientation is None:
+                orientation = _exif_orientation(data[start + 6 : end])
         elif marker == _QUANTISATION_TABLES and quality is None:
             quality = estimate_quality(data[start:end])
-        elif marker in _START_OF_FRAME:
+        elif marker in _START_OF_FRAME and header is None:
             if end - start < 6:
                 raise DamagedImageError("the JPEG's frame header is truncated: send the whole file")
             bits, height, width, components = struct.unpack_from(">BHHB", data, start)
@@ -88,10 +98,11 @@ def read_jpeg(data: bytes) -> Header:
                 raise UnsupportedImageError(
                     f"this JPEG has {components} components of {bits} bits: save it as 8-bit grayscale or RGB"
                 )
-            # The EXIF segment precedes the frame header: the EXIF standard requires it to be the first segment.
             mode = _JPEG_MODES[components]
-            return Header("JPEG", width, height, mode, bits, orientation or 1, jpeg_quality=quality)
-    raise DamagedImageError("the JPEG is truncated before its frame header: send the whole file")
+            header = Header("JPEG", width, height, mode, bits, orientation or 1, jpeg_quality=quality)
+    if header is None:
+        raise DamagedImageError("the JPEG is truncated before its frame header: send the whole file")
+    return header
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -99,6 +110,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     position, stray_bytes = 2, 0
     for _ in range(MAX_SEGMENTS):
         match = _MARKER.search(data, position, position + MAX_STRAY_BYTES - stray_bytes)
+        if match is None and position + MAX_STRAY_BYTES - stray_bytes < len(data):
+            raise DamagedImageError("the JPEG has too many bytes between its segments: save it again")
         if match is None or match[1] in (b"\xd9", b"\xda"):
             return
         stray_bytes += match.start() - position

@@ -119,6 +119,24 @@ def test_rejected_upload_gets_no_100_continue(service: LandmarkService) -> None:
         assert read_response(connection)[0] == 413
 
 
+@pytest.mark.parametrize("protocol_name", ["websocket", "h2c"])
+def test_body_arrives_after_an_offer_to_upgrade(service: LandmarkService, protocol_name: str) -> None:
+    """Java's HttpClient offers HTTP/2 with the first request of a connection."""
+    offer = (f"Upgrade: {protocol_name}", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABk")
+    with connect(service) as connection:
+        connection.sendall(request_head(20, "/v1/landmarks", *offer) + b"this is")
+        time.sleep(0.2)  # the body arrives in two parts
+        connection.sendall(b" not an image" + GET)
+        status, _, body = read_response(connection)
+        assert status == 415, body
+        assert read_response(connection)[0] == 200
+
+
+def test_tunnel_is_rejected(service: LandmarkService) -> None:
+    with connect(service) as connection:
+        assert request(connection, b"CONNECT a.example:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + GET) == 400
+
+
 def test_idle_connections_make_room_for_a_new_one(service: LandmarkService) -> None:
     idle = [connect(service) for _ in range(3 * MAX_CONNECTIONS)]
     try:

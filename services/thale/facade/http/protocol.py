@@ -6,13 +6,17 @@ not read (ADR 0085). httptools parses in C: 400,000 chunks of one byte take 0.2 
 
 import asyncio
 import json
+import logging
 import time
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from thale.telemetry import metrics
+
+logger = logging.getLogger(__name__)
 
 HEADER_TIMEOUT_S = 10.0
 """Maximum time from the start of a connection or request to the end of its header."""
@@ -22,7 +26,13 @@ LINGER_S = 10.0
 """Maximum time in which the rest of a rejected body is read and dropped. A client that sends before it reads would
 otherwise get a reset connection instead of the response."""
 WRITE_TIMEOUT_S = 30.0
-"""Maximum time without progress of a response that the client does not read."""
+"""Interval in which a client must read at least `MIN_READ_BYTES` of a response that waits for it."""
+MIN_READ_BYTES = 30 * 4096
+"""4 KiB per second, as for uploads."""
+MAX_UNSENT_BYTES = 256 * 2**20
+"""Maximum size of all responses that wait for their clients. A response of probability maps has up to 100 MB."""
+_MIN_UNSENT_AGE_S = 1.0
+"""Age from which a response that waits may be dropped for another one."""
 READ_BYTES = 64 * 2**10
 """Maximum bytes of one read, so that parsing of one connection delays the others by milliseconds only."""
 _RETRY_AFTER_S = 5
@@ -38,6 +48,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._unsent_since_s = 0.0
+        self._unsent_bytes = 0
         self._is_reading_header = True
         self._header_bytes = 0
         self._field_bytes = 0
@@ -69,9 +81,36 @@ class GuardedProtocol(HttpToolsProtocol):
             self._header_bytes += len(data)
             if self._header_timer is None:
                 self._start_header_timer()
-        super().data_received(data)
+        self._parse(data)
         if self._is_reading_header and self._header_bytes > MAX_HEADER_BYTES + READ_BYTES:
             self._reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.send_400_response(str(error))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Parse the request again without its field `Upgrade`, which a server may ignore (RFC 9110, section 7.8).
+
+        The parser takes everything after the header for another protocol. Java's HttpClient offers HTTP/2 with its
+        first request, and its body would be lost.
+        """
+        fields = [(name, value) for name, value in self.headers if name != b"upgrade"]
+        if len(fields) == len(self.headers):  # CONNECT
+            self._reject(HTTPStatus.BAD_REQUEST)
+            return
+        lines = [b" ".join((self.parser.get_method(), self.url, b"HTTP/" + self.parser.get_http_version().encode()))]
+        lines += [name + b": " + value for name, value in fields]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
+        self._parse(b"\r\n".join([*lines, b"", b""]))
+        if not self._is_rejected and rest:
+            self._parse(rest)
 
     def on_message_begin(self) -> None:
         """Start a request."""
@@ -96,6 +135,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the app for the request."""
+        if self.parser.should_upgrade():  # `_parse` continues
+            return
         self._is_reading_header = False
         self._idle_since_s = None
         if self._header_timer is not None:
@@ -107,6 +148,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Receive the end of a body. The connection of a rejected body is now ready for the next request."""
+        if self.parser.should_upgrade():  # `_parse` continues
+            return
         super().on_message_complete()
         self._is_reading_header = True
         self._header_bytes = 0
@@ -127,9 +170,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._reject(self._rejection)
 
     def pause_writing(self) -> None:
-        """Start the write timeout of a client that does not read its response."""
+        """Start the write timeout of a client that does not read its response, and limit all such responses."""
         super().pause_writing()
-        self._watch_write(self.transport.get_write_buffer_size())
+        self._unsent_since_s = time.monotonic()
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._watch_write(self._unsent_bytes)
+        self._drop_slowest_readers()
 
     def resume_writing(self) -> None:
         """End the write timeout."""
@@ -206,12 +252,34 @@ class GuardedProtocol(HttpToolsProtocol):
     def _watch_write(self, unsent_bytes: int) -> None:
         def check_progress() -> None:
             remaining = self.transport.get_write_buffer_size()
-            if remaining >= unsent_bytes:
+            if remaining > unsent_bytes - MIN_READ_BYTES:
                 self.transport.abort()
             else:
                 self._watch_write(remaining)
 
         self._write_timer = self.loop.call_later(WRITE_TIMEOUT_S, check_progress)
+
+    def _drop_slowest_readers(self) -> None:
+        """Abort other connections, those of the slowest clients first, until all unread responses fit the limit."""
+        waiting = [
+            connection
+            for connection in self.connections
+            if isinstance(connection, GuardedProtocol) and connection._write_timer is not None
+        ]
+        unsent_bytes = sum(connection.transport.get_write_buffer_size() for connection in waiting)
+        latest_s = time.monotonic() - _MIN_UNSENT_AGE_S
+        droppable = [each for each in waiting if each is not self and each._unsent_since_s <= latest_s]
+        for connection in sorted(droppable, key=GuardedProtocol._read_bytes_per_s):
+            if unsent_bytes <= MAX_UNSENT_BYTES:
+                return
+            unsent_bytes -= connection.transport.get_write_buffer_size()
+            logger.warning("unread response dropped", extra={"bytes": connection._unsent_bytes})
+            connection.transport.abort()
+
+    def _read_bytes_per_s(self) -> float:
+        """Return the mean rate at which the client reads a response that waits for it."""
+        read_bytes = self._unsent_bytes - self.transport.get_write_buffer_size()
+        return read_bytes / max(time.monotonic() - self._unsent_since_s, 1e-6)
 
     def _close_longest_idle(self) -> bool:
         """Close the connection that has been idle for the longest time. Return False if each one has a request."""
