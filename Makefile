@@ -116,11 +116,13 @@ test-lowest: install ## Run the unit tests of the programs with the oldest permi
 	$(LOWEST)/bin/python -m thale analyze $(LOWEST)/plates/images --out $(LOWEST)/results --home $(LOWEST)/home
 
 .PHONY: lint
-lint: install $(TOOLS)/zizmor/.installed ## Check code style with ruff, prose with the word list, and workflows with zizmor
+lint: install $(TOOLS)/zizmor/.installed ## Check code style with ruff, prose with the word list, and workflows with zizmor and their schema
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m tools.prose_lint
 	$(TOOLS)/zizmor/bin/zizmor --offline --quiet --no-progress .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 .PHONY: types
 types: install ## Check the types with mypy --strict
@@ -369,6 +371,13 @@ images-check: install ## Run both images hardened, analyse a synthetic plate, pr
 .PHONY: images-push
 images-push: install ## Push both images to REGISTRY and sign them with cosign (TAG=… REGISTRY=ghcr.io/OWNER)
 	$(BIN)/python -m tools.push_images --engine $(ENGINE) --tag $(TAG)
+
+# development -> testing -> main. git refuses a push that is no fast-forward.
+.PHONY: promote
+promote: ## Fast-forward the branch after FROM to this commit (FROM=development|testing)
+	@case '$(FROM)' in development) next=testing ;; testing) next=main ;; \
+	  *) echo 'FROM is "$(FROM)": pass FROM=development or FROM=testing'; exit 1 ;; esac; \
+	git push origin "HEAD:refs/heads/$$next"
 
 .PHONY: release-check
 release-check: ## Check that TAG is the version of this checkout (TAG=v1.2.3)

@@ -32,7 +32,7 @@ def test_platform_serves_when_the_disk_is_full(tmp_path: Path, monkeypatch: pyte
         (disk.folder / "tmp").mkdir()
         monkeypatch.setenv("TMPDIR", str(disk.folder / "tmp"))
         FolderStore(data_dir.registry).put(archive)
-        with run_platform(data_dir.path, weights) as platform:
+        with run_platform(data_dir.path, weights, warm=False) as platform:
             load = BoundedLoad(platform.url, sample_plates()[:4])
             baseline = load.measure_baseline()
             released = data_dir.release_state.read_bytes()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.support import start_caches
 from tests.support.tiny_models import write_tiny_model
 from thale.local.data_dir import DataDir
 from thale.schemas import Task
@@ -90,8 +91,10 @@ class PlatformProcess:
 
 
 @contextmanager
-def run_platform(home: Path, weights: Path) -> Iterator[PlatformProcess]:
-    """Run `thale up` until the context ends."""
+def run_platform(home: Path, weights: Path, *, warm: bool = True) -> Iterator[PlatformProcess]:
+    """Run `thale up` until the context ends, with the caches of earlier starts unless `warm` is false."""
+    if warm:
+        start_caches.warm(home, weights)
     process = start_thale("up", home=home, weights=weights)
     try:
         assert process.stdout is not None
@@ -104,6 +107,8 @@ def run_platform(home: Path, weights: Path) -> Iterator[PlatformProcess]:
             raise AssertionError("".join(lines))
         running = DataDir(home).find_running_platform()
         assert running is not None
+        if warm:
+            start_caches.store(home, weights)
         yield PlatformProcess(process, home, weights, running.url)
     finally:
         processes = list_descendants(process.pid) if process.poll() is None else []

@@ -43,9 +43,9 @@ class PrometheusProcess:
         assert payload["status"] == "success", payload
         return payload["data"]
 
-    def query(self, expr: str) -> list[Any]:
+    def query(self, expr: str, **parameters: str) -> list[Any]:
         """Return the series of an instant query."""
-        series = self.get_api("query", query=expr)["result"]
+        series = self.get_api("query", query=expr, **parameters)["result"]
         assert isinstance(series, list)
         return series
 

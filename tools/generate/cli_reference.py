@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import click
 import typer
 import typer.cli
 
@@ -23,9 +24,17 @@ def render_page() -> str:
 
 def _render(program: typer.Typer, name: str) -> str:
     command = typer.main.get_command(program)
+    _show_whole_summaries(command)
     context = typer.Context(command, info_name=name, **command.context_settings)
     text = typer.cli.get_docs_for_click(obj=command, ctx=context, indent=1, name=name, title=f"`{name}`")
     return text.strip()
+
+
+def _show_whole_summaries(command: click.Command) -> None:
+    """Set the summaries of all sub-commands to the first paragraph of their help. Click shortens others."""
+    for child in getattr(command, "commands", {}).values():
+        child.short_help = " ".join((child.help or "").split("\n\n")[0].split())
+        _show_whole_summaries(child)
 
 
 if __name__ == "__main__":

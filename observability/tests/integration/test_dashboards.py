@@ -1,7 +1,6 @@
 """Dashboard queries on a real Prometheus that scrapes the real stack under load. Every query returns data."""
 
 import json
-import time
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -50,10 +49,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FullStack]:
         yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def period(stack: FullStack) -> Period:
-    now = time.time()
-    return Period(now - 300, now, 5.0)
+    """Return the last minutes of the load, which ends before the first query."""
+    end = stack.stop_load()
+    return Period(end - 300, end, 5.0)
 
 
 @pytest.mark.parametrize("query", QUERIES)
@@ -65,12 +65,12 @@ def test_panel_query_returns_values(query: PanelQuery, stack: FullStack, period:
 @pytest.mark.parametrize("query", QUERIES)
 def test_panel_query_selectors_match_series(query: PanelQuery, stack: FullStack, period: Period) -> None:
     for selector in selectors(interpolate(query.expr, period)):
-        assert has_series(stack.prometheus, selector), selector
+        assert has_series(stack.prometheus, selector, period.end), selector
 
 
 @lru_cache
-def has_series(prometheus: PrometheusProcess, selector: str) -> bool:
-    return bool(prometheus.query(f"last_over_time({selector}[10m])"))
+def has_series(prometheus: PrometheusProcess, selector: str, end: float) -> bool:
+    return bool(prometheus.query(f"last_over_time({selector}[10m])", time=f"{end:.3f}"))
 
 
 def selectors(query: str) -> list[str]:

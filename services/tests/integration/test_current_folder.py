@@ -20,7 +20,7 @@ def test_platform_ignores_modules_in_current_folder(
     write_hostile_modules(folder)
     Image.fromarray(seedlings()).save(folder / "plate.png")
     monkeypatch.chdir(folder)
-    with run_platform(tmp_path / "home", weights) as platform:
+    with run_platform(tmp_path / "home", weights, warm=False) as platform:
         for arguments in (
             ("analyze", "plate.png", "--out", "results", "--mm-per-px", "0.25"),
             ("models",),

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support import start_caches
 from tests.support.bounded_load import RECOVERIES
 from tests.support.local_platform import list_descendants, wait_for
 from thale.local import platform as local_platform
@@ -43,6 +44,7 @@ class ServedPlatform:
 def served(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[ServedPlatform]:
     notices: list[str] = []
     data_dir = DataDir(tmp_path_factory.mktemp("hang") / "home")
+    start_caches.warm(data_dir.path, weights)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local_platform, "FACADE_PROBE", replace(FACADE_PROBE, **_SHORT))
         patch.setattr(local_platform, "TORCHSERVE_PROBE", replace(TORCHSERVE_PROBE, **_SHORT))

@@ -4,11 +4,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thale.client import Client
-from thale.errors import ServerError, ServerUnreachableError
-from thale.local.data_dir import DataDir, RunningPlatform
-from thale.local.platform import Notify, serve
+from thale.errors import MissingPackageError, ServerError, ServerUnreachableError
+
+if TYPE_CHECKING:
+    from thale.local.data_dir import RunningPlatform
+    from thale.local.platform import Notify
 
 _MAX_RETRIES = 8  # about 45 s, longer than the restart of a service on this machine
 _START_TIMEOUT_S = 180.0
@@ -21,8 +24,16 @@ def connect_running(url: str | None, home: Path | None) -> Iterator[Client]:
 
     Raises:
         ServerUnreachableError: If no local platform is running.
+        MissingPackageError: If only the client is installed, and no address is given.
     """
     if url is None:
+        try:
+            from thale.local.data_dir import DataDir
+        except ModuleNotFoundError as error:
+            raise MissingPackageError(
+                "this installation is the client alone, without a local platform: pass a server address with --server, "
+                "or install the platform with pip install 'thale[models]'"
+            ) from error
         running = DataDir.resolve(home).find_running_platform()
         if running is None:
             raise ServerUnreachableError(
@@ -34,7 +45,7 @@ def connect_running(url: str | None, home: Path | None) -> Iterator[Client]:
 
 
 @contextmanager
-def connect_or_start(url: str | None, home: Path | None, weights: Path | None, notify: Notify) -> Iterator[Client]:
+def connect_or_start(url: str | None, home: Path | None, weights: Path | None, notify: "Notify") -> Iterator[Client]:
     """Yield a client of a ready server: an explicit address, the local platform, or one started for this context.
 
     Raises:
@@ -46,6 +57,9 @@ def connect_or_start(url: str | None, home: Path | None, weights: Path | None, n
             probe.models()  # a wrong address fails now, without retries
             yield client
         return
+    from thale.local.data_dir import DataDir
+    from thale.local.platform import serve
+
     data_dir = DataDir.resolve(home)
     running = data_dir.find_running_platform()
     if running is not None and running.persistent:
@@ -66,7 +80,7 @@ def connect_or_start(url: str | None, home: Path | None, weights: Path | None, n
                 raise
 
 
-def _wait_until_ready(client: Client, running: RunningPlatform) -> None:
+def _wait_until_ready(client: Client, running: "RunningPlatform") -> None:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not client.is_ready():
         if not running.is_alive() or time.monotonic() > deadline:

@@ -3,6 +3,8 @@
 The exception is 504 for a request that sets a deadline of its own.
 """
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -10,8 +12,8 @@ from tests.support.running_facade import Facade
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-EXAMPLES = 100
-"""Requests for each operation."""
+EXAMPLES = int(os.environ.get("THALE_FUZZ_EXAMPLES", "25"))
+"""Requests for each operation. The nightly workflow sends 100."""
 
 
 @pytest.mark.timeout(900)
