@@ -36,6 +36,10 @@ describe("worstTrait", () => {
     ).toBe(names[1]);
     expect(worstOf(trait("shoot_area", null), trait(names[1], 1))).toBe(names[1]);
     expect(worstTrait(phenotype([]))).toBeNull();
+    const seed = plant(1, [], [trait(names[0], null)], {
+      flags: [{ code: "ungerminated", message: "a seed", at: null }],
+    });
+    expect(worstTrait(phenotype([seed]))).toBeNull();
   });
 });
 

@@ -103,6 +103,17 @@ def test_checked_plant_keeps_its_values_and_intervals() -> None:
     assert (value.value, value.interval, value.quality, value.flags) == (20.0, (15.0, 25.0), "ok", ())
 
 
+def test_totals_of_checked_plants_keep_their_intervals() -> None:
+    measured = phenotype(seedling(1))
+    totals = tuple(value.model_copy(update={"interval": (1.0, 99.0)}) for value in measured.traits)
+    measured = measured.model_copy(update={"traits": totals})
+    result = correct_phenotype(measured, unchanged(measured, checked=True))
+    assert result.traits == measured.traits
+    changed = correct_phenotype(measured, edited(unchanged(measured, checked=True), "1", points=LONGER))
+    value = total(changed, "plate_total_root_length")
+    assert (value.interval, [flag.code for flag in value.flags]) == (None, ["corrected"])
+
+
 def test_check_does_not_end_doubts_about_the_image() -> None:
     measured = phenotype(seedling(1), flags=(Flag(code="plate_edge_weak", message="weak"),))
     value = trait(correct_phenotype(measured, unchanged(measured, checked=True)), 1, "primary_root_length")

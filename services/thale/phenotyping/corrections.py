@@ -293,16 +293,25 @@ def _correct_plate(
         unassigned_px = unassigned.value / (scale.mm_per_px if scale.is_known else 1.0)
     flags = [flag for flag in image_flags if flag.code != "no_plant" or not plants]
     traits = limit_plate_traits(measure_plate(plants, scale, unassigned_px, flags), [plant.traits for plant in plants])
+    is_changed = len(plants) != len(plants_before) or any(_CORRECTED_FLAG in plant.flags for plant in plants)
     is_settled = all(_CHECKED_FLAG in plant.flags for plant in plants)
-    graded = []
-    for trait in traits:
-        was = before.get(trait.trait)
-        if was is not None and trait.trait in ("plate_unassigned_root_length", "plate_shoot_area"):
-            graded.append(was if trait.trait == "plate_unassigned_root_length" or was.value == trait.value else trait)
-            continue
-        risks = () if was is None or is_settled else tuple(flag for flag in was.flags if flag.code == "error_likely")
-        quality = "uncertain" if risks and trait.quality == "ok" else trait.quality
-        graded.append(
-            trait.model_copy(update={"quality": quality, "flags": (*trait.flags, *risks, _PLATE_CORRECTED_FLAG)})
-        )
-    return tuple(graded)
+    return tuple(
+        _grade_total(trait, before.get(trait.trait), is_changed=is_changed, is_settled=is_settled) for trait in traits
+    )
+
+
+def _grade_total(trait: TraitValue, was: TraitValue | None, *, is_changed: bool, is_settled: bool) -> TraitValue:
+    """Return a total of a plate with the doubts that remain. Unassigned roots and shoots stay as measured."""
+    is_same = was is not None and _is_equal(was.value, trait.value)
+    if was is not None and (
+        trait.trait == "plate_unassigned_root_length" or (trait.trait == "plate_shoot_area" and is_same)
+    ):
+        return was
+    risks = () if was is None or is_settled else tuple(flag for flag in was.flags if flag.code == "error_likely")
+    return trait.model_copy(
+        update={
+            "interval": was.interval if was is not None and is_same and not is_changed else None,
+            "quality": "uncertain" if risks and trait.quality == "ok" else trait.quality,
+            "flags": (*trait.flags, *risks, *((_PLATE_CORRECTED_FLAG,) if is_changed else ())),
+        }
+    )

@@ -8,6 +8,7 @@ export interface WorstTrait {
   score: number;
 }
 
+/** Traits that a person can correct by moving roots. Shoot traits are always uncertain, and would hide the others. */
 const REVIEWED = new Set([
   "primary_root_length",
   "total_root_length",
@@ -16,12 +17,12 @@ const REVIEWED = new Set([
   "lateral_density",
   "primary_root_angle",
 ]);
-/** Traits that a person can correct by moving roots. Shoot traits are always uncertain, and would hide the others. */
 
 /** Return the least certain number of a photograph; null if it has no plant. */
 export function worstTrait(phenotype: Phenotype): WorstTrait | null {
   let worst: WorstTrait | null = null;
   for (const plant of phenotype.plants) {
+    if (plant.flags.some((flag) => flag.code === "ungerminated")) continue; // its traits are unknown, not uncertain
     for (const trait of plant.traits) {
       if (!REVIEWED.has(trait.trait)) continue;
       const score = scoreOf(trait);
