@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from tests.support import sample_images
+
 
 def photograph(image: Image.Image, seed: int, noise: float = 1.5) -> NDArray[np.uint8]:
     """Return a drawing with blur and sensor noise, uint8 HW3."""
@@ -33,3 +35,11 @@ def draw_roots(image: Image.Image, left: int, top: int, side: int, count: int = 
         x = left + side * (index + 1) / (count + 1)
         y = np.linspace(top + 0.2 * side, top + (0.5 + 0.12 * index) * side, 30)
         draw.line(list(zip(x + 4 * np.sin(y / 25 + index), y, strict=True)), (120, 125, 110), 3)
+
+
+def dish() -> bytes:
+    """Return the PNG of a dish with roots."""
+    image = blank(570, 560)
+    draw_dish(image, 40, 45, 470)
+    draw_roots(image, 40, 45, 470)
+    return sample_images.encode(Image.fromarray(photograph(image, 1)), "PNG")

@@ -1,11 +1,14 @@
 """Images and measurements for tests of the experiment store, without a model."""
 
 import hashlib
+from pathlib import Path
 
 from tests.support.sample_phenotypes import image_metadata, phenotype, seedling
+from thale.experiments.address import StoreAddress
 from thale.experiments.images import NewImage
 from thale.experiments.measurement_key import measurement_id
 from thale.experiments.measurements import PreparedMeasurement, prepare_measurement
+from thale.experiments.store import ExperimentStore
 from thale.schemas import Phenotype, Plant
 from thale.schemas.experiment import MeasurementParameters
 
@@ -32,3 +35,15 @@ def measurement_of(image: NewImage, *plants: Plant, version: str = "1") -> Prepa
     found = measured(image, *plants)
     key = measurement_id(image.metadata.sha256, (version,), found.provenance.config_digest, "1.0.0")
     return prepare_measurement(key, found, MeasurementParameters(mm_per_px=0.1))
+
+
+def store_sample(folder: Path, experiment: str) -> str:
+    """Add an image with two plants to an experiment of a SQLite store, and return its measurement."""
+    store = ExperimentStore.open(StoreAddress(folder))
+    try:
+        image = new_image(f"sample of {experiment}.png")
+        measurement = measurement_of(image, version=experiment)
+        store.images.add(experiment, image, measurement)
+        return measurement.id
+    finally:
+        store.close()

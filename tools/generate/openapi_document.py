@@ -23,10 +23,13 @@ from pydantic.json_schema import models_json_schema
 from thale.facade.api.v2_request import JSON_LENGTH_HEADER, InferRequest
 from thale.facade.api.v2_responses import V2Error
 from thale.facade.app import create_app
+from thale.facade.experiments.table_file import PARQUET, XLSX
 from thale.facade.settings import FacadeSettings
 from thale.schemas import TraitsRequest
+from thale.schemas.experiment import CorrectionRequest, ExperimentRequest, JobRequest
 from thale.series.schemas import SeriesRequest
 from tools.generate.openapi_examples import BODY_EXAMPLES, PARAMETER_EXAMPLES, RESPONSE_EXAMPLES
+from tools.generate.openapi_experiments import EXPERIMENT_TAGS, experiment_body
 from tools.generate.openapi_responses import HEADERS, PARAMETERS, error_responses, success_headers
 
 DOCUMENT = Path(__file__).parents[2] / "services" / "thale" / "facade" / "api" / "openapi.json"
@@ -45,10 +48,12 @@ does not know.
 _TAGS = {
     "measure": "Measurements of photographs.",
     "models": "Released models and their versions.",
+    **EXPERIMENT_TAGS,
     "health": "State of the server. No credential is needed.",
     "problems": "Descriptions of the errors.",
     "Open Inference Protocol v2": "The protocol of KServe and Triton clients.",
 }
+_BODIES = (SeriesRequest, TraitsRequest, InferRequest, ExperimentRequest, CorrectionRequest, JobRequest)
 _BINARY = {"type": "string", "format": "binary"}
 _IMAGE_BODY: dict[str, Any] = {
     "required": True,
@@ -142,7 +147,7 @@ def _request_body(name: str) -> dict[str, Any] | None:
             f"An InferRequest. In the binary form, {JSON_LENGTH_HEADER} has its length, and the images follow."
         )
         return {"required": True, "description": description, "content": content}
-    return None
+    return experiment_body(name, _IMAGE_BODY)
 
 
 def _success_responses(name: str, responses: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +157,7 @@ def _success_responses(name: str, responses: dict[str, Any]) -> dict[str, Any]:
     if name.startswith("infer"):
         ordered["application/octet-stream"] = {"schema": _BINARY}
     for kind in ordered:
-        if kind in ("image/png", "application/x-npz"):
+        if kind in ("image/png", "application/x-npz", PARQUET, XLSX):
             ordered[kind] = {"schema": _BINARY}
         if (example := RESPONSE_EXAMPLES.get((name, kind))) is not None:
             ordered[kind] = {**ordered[kind], "example": example}
@@ -169,9 +174,7 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
         schema.pop("additionalProperties", None) if "properties" in schema else None
     _, inputs = models_json_schema(
         [
-            (SeriesRequest, "validation"),
-            (TraitsRequest, "validation"),
-            (InferRequest, "validation"),
+            *((model, "validation") for model in _BODIES),
             (V2Error, "serialization"),
         ],
         ref_template=_REFERENCE,

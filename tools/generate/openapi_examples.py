@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thale._version import __version__
+from tools.generate.openapi_experiments import EXPERIMENT_EXAMPLES, EXPERIMENT_PARAMETERS, measurement_example
 
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _SEGMENTER = {"name": "plate-seg", "version": "1.0.0", "digest": f"sha256:{_SHA256}", "engine": "openvino 2026.4"}
@@ -20,6 +21,7 @@ _CARD = {
     "normalisation": {"background_mm": 4, "contrast": 32, "clip": 6},
     "net": "block-unet",
     "net_options": {"width": 16},
+    "precision": "float32",
     "tile_px": 768,
     "overlap_px": 128,
     "data": "2400 synthetic plate crops",
@@ -189,6 +191,7 @@ PARAMETER_EXAMPLES: Mapping[str, tuple[str, Any]] = {
     "rotate": ("", 180),
     "strict": ("", True),
     "table": ("", "long"),
+    **EXPERIMENT_PARAMETERS,
     "Idempotency-Key": ("", "plate-7-2026-11-21"),
 }
 """Description, if the route has none, and example of each parameter."""
@@ -242,6 +245,8 @@ RESPONSE_EXAMPLES: Mapping[tuple[str, str], Any] = {
     ("followSeries", _JSON): _SERIES,
     ("computeTraits", _JSON): _PHENOTYPE,
     ("computeTraits", "text/csv"): "image,sha256,plate,plant,flags,…\nplate_01.jpg,9f86d081…,1,1,corrected,…\n",
+    **EXPERIMENT_EXAMPLES,
+    ("getMeasurement", _JSON): measurement_example(_PHENOTYPE),
     ("listModels", _JSON): [_MODEL],
     ("getModel", _JSON): _MODEL,
     ("getIndex", _JSON): {

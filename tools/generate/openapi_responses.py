@@ -10,8 +10,11 @@ from thale.facade.api.middleware import REQUEST_ID_HEADER
 from thale.facade.api.problems import PROBLEM_MEDIA_TYPE, spec_for
 from thale.facade.api.v2_request import JSON_LENGTH_HEADER
 from thale.facade.limits.rate_limit_fields import POLICY_FIELD, RATE_LIMIT_FIELD
+from tools.generate.openapi_errors import AUTHENTICATION, BODY, IMAGE, ErrorTypes
+from tools.generate.openapi_experiments import EXPERIMENT_ERRORS, EXPERIMENT_HEADERS, EXPERIMENT_POSTS
 
 _TEXT = {"type": "string"}
+_ETAG = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _SECONDS = {"type": "integer", "minimum": 0}
 HEADERS: dict[str, dict[str, Any]] = {
     REQUEST_ID_HEADER: {
@@ -46,6 +49,12 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": _TEXT,
         "example": 'Bearer realm="thale"',
     },
+    "ETag": {
+        "description": "Digest of the phenotype. Send it as If-None-Match.",
+        "schema": _TEXT,
+        "example": f'"{_ETAG}"',
+    },
+    "Cache-Control": {"description": "Rules for caches.", "schema": _TEXT, "example": "private, no-cache"},
     "Accept-Encoding": {
         "description": "`identity`, if the body had a Content-Encoding (RFC 9110).",
         "schema": _TEXT,
@@ -78,52 +87,20 @@ PARAMETERS: Mapping[str, list[dict[str, Any]]] = {
     ],
 }
 
-_Errors = tuple[type[ThaleError], ...]
-_AUTHENTICATION: _Errors = (
-    errors.UnauthenticatedError,
-    errors.ForbiddenError,
-    errors.AuthenticationUnavailableError,
-)
-_BODY: _Errors = (
-    errors.UploadTimeoutError,
-    errors.IdempotencyKeyInUseError,
-    errors.IdempotencyKeyReusedError,
-    errors.ImageTooLargeError,
-    errors.UnsupportedContentEncodingError,
-    errors.ParameterError,
-    errors.RateLimitedError,
-    errors.OverloadedError,
-    errors.ShuttingDownError,
-    errors.DeadlineExceededError,
-    errors.ModelFailedError,
-)
-_IMAGE: _Errors = (
-    errors.EmptyImageError,
-    errors.UnsupportedImageError,
-    errors.DamagedImageError,
-    errors.ImageTooSmallError,
-    errors.MultiPageImageError,
-    errors.ScaleError,
-    errors.UnknownModelError,
-    errors.UnknownVersionError,
-    errors.WrongTaskError,
-    errors.ModelUnavailableError,
-    errors.ModelStartingError,
-    errors.InvalidModelResponseError,
-)
-_MODELS: _Errors = (errors.UnknownModelError, errors.ModelUnavailableError)
-_ERRORS: Mapping[str, _Errors] = {
+_MODELS: ErrorTypes = (errors.UnknownModelError, errors.ModelUnavailableError)
+_ERRORS: Mapping[str, ErrorTypes] = {
     "measurePhenotype": (
-        *_BODY,
-        *_IMAGE,
+        *BODY,
+        *IMAGE,
         errors.DoubtfulImageError,
         errors.NotAcceptableError,
         errors.UnsupportedContentTypeError,
     ),
-    "segmentImage": (*_BODY, *_IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
-    "detectLandmarks": (*_BODY, *_IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
-    "followSeries": (*_BODY, errors.UnsupportedContentTypeError),
-    "computeTraits": (*_BODY, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
+    "segmentImage": (*BODY, *IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
+    "detectLandmarks": (*BODY, *IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
+    "followSeries": (*BODY, errors.UnsupportedContentTypeError),
+    "computeTraits": (*BODY, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
+    **EXPERIMENT_ERRORS,
     "listModels": (errors.ModelUnavailableError,),
     "getModel": _MODELS,
     "describeProblem": (errors.ParameterError,),
@@ -132,8 +109,8 @@ _ERRORS: Mapping[str, _Errors] = {
     "getModelVersionMetadata": (*_MODELS, errors.UnknownVersionError),
     "getModelReady": _MODELS,
     "getModelVersionReady": (*_MODELS, errors.UnknownVersionError),
-    "inferModel": (*_BODY, *_IMAGE, errors.MalformedRequestError),
-    "inferModelVersion": (*_BODY, *_IMAGE, errors.MalformedRequestError),
+    "inferModel": (*BODY, *IMAGE, errors.MalformedRequestError),
+    "inferModelVersion": (*BODY, *IMAGE, errors.MalformedRequestError),
 }
 
 
@@ -142,8 +119,9 @@ def success_headers(name: str) -> dict[str, Any]:
     names = [REQUEST_ID_HEADER]
     if is_post(name):
         names += [POLICY_FIELD, RATE_LIMIT_FIELD, REPLAYED_FIELD]
-    if name in ("measurePhenotype", "segmentImage", "detectLandmarks", "computeTraits"):
+    if name in ("measurePhenotype", "segmentImage", "detectLandmarks", "computeTraits", "getTable", "getIndex"):
         names.append("Vary")
+    names += EXPERIMENT_HEADERS.get(name, ())
     if name.startswith("infer"):
         names.append(JSON_LENGTH_HEADER)
     return _references(names)
@@ -151,7 +129,7 @@ def success_headers(name: str) -> dict[str, Any]:
 
 def is_post(name: str) -> bool:
     """Return True if an operation is a POST, which counts towards the limits of the caller."""
-    return name.startswith(("measure", "segment", "detect", "follow", "compute", "infer"))
+    return name.startswith(("measure", "segment", "detect", "follow", "compute", "infer")) or name in EXPERIMENT_POSTS
 
 
 def error_responses(
@@ -166,7 +144,7 @@ def error_responses(
         responses: Its responses in FastAPI's document. A 503 there is the state of the server.
     """
     by_status: dict[int, list[type[ThaleError]]] = {500: []}
-    for error in (*_ERRORS.get(name, ()), *(_AUTHENTICATION if is_authenticated else ())):
+    for error in (*_ERRORS.get(name, ()), *(AUTHENTICATION if is_authenticated else ())):
         by_status.setdefault(int(spec_for(error).status), []).append(error)
     described = {str(status): _error_response(path, name, status, found) for status, found in sorted(by_status.items())}
     if "503" in responses and "content" in responses["503"]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.postgresql_process import PostgresqlProcess, run_postgresql
-from thale.experiments.store import ExperimentStore, StoreAddress
+from thale.experiments.address import StoreAddress
+from thale.experiments.store import ExperimentStore
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
 _numbers = itertools.count()

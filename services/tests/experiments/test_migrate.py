@@ -10,11 +10,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from thale.errors import ExperimentStoreError, SchemaVersionError
+from thale.experiments.address import StoreAddress
 from thale.experiments.database import Database
 from thale.experiments.migrate import known_revisions, migrate, read_revision
 from thale.experiments.migrations import HEAD
 from thale.experiments.models import Table
-from thale.experiments.store import ExperimentStore, StoreAddress
+from thale.experiments.store import ExperimentStore
 
 
 def test_head_is_the_last_script() -> None:
@@ -56,7 +57,7 @@ def test_failed_migration_leaves_nothing(address: StoreAddress, monkeypatch: pyt
 
     monkeypatch.setattr(command, "upgrade", fail)
     address.folder.mkdir()
-    database = Database(address.database)
+    database = Database(address)
     with pytest.raises(RuntimeError, match="ends here"):
         migrate(database)
     with database.read() as connection:
@@ -110,7 +111,7 @@ def test_open_store_imports_no_alembic_if_migrated(tmp_path: Path) -> None:
 
     ExperimentStore.open(StoreAddress(tmp_path)).close()
     code = (
-        "import sys; from pathlib import Path; from thale.experiments.store import *; "
+        "import sys; from pathlib import Path; from thale.experiments.store import ExperimentStore, StoreAddress; "
         "ExperimentStore.open(StoreAddress(Path(sys.argv[1]))); sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0

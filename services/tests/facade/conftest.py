@@ -46,6 +46,7 @@ def settings(torchserve: TorchServeProcess, tmp_path_factory: pytest.TempPathFac
         model_url=f"http://127.0.0.1:{torchserve.inference_port}",
         management_url=f"http://127.0.0.1:{torchserve.management_port}",
         postprocess_workers=1,
+        experiments_path=tmp_path_factory.mktemp("experiments"),
     )
 
 

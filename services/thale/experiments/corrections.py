@@ -4,7 +4,7 @@ from sqlalchemy import Connection, insert, select
 
 from thale.errors import ParameterError, UnknownMeasurementError
 from thale.experiments.database import Database
-from thale.experiments.models import CorrectionRow, MeasurementRow, SubjectRow
+from thale.experiments.models import CorrectionRow, MeasurementRow
 from thale.experiments.statements import utc_now
 from thale.schemas.experiment import Correction, CorrectionList, CorrectionRequest
 
@@ -31,19 +31,13 @@ class CorrectionLog:
 
         Raises:
             UnknownMeasurementError: If the measurement does not exist.
-            ParameterError: If the measurement has no plant of that number, or too many corrections.
+            ParameterError: If a plant is repeated, or the measurement has too many corrections.
         """
         plants = [plant.id for plant in request.plants]
+        if len(set(plants)) < len(plants):
+            raise ParameterError(f"the correction has the plants {plants[:20]}: send each one once")
         with self._database.write() as connection:
             _require_measurement(connection, measurement_id)
-            own = SubjectRow.measurement_id == measurement_id
-            known = set(connection.execute(select(SubjectRow.plant).where(own, SubjectRow.level == "plant")).scalars())
-            unknown = sorted(set(plants) - known)
-            if unknown or len(set(plants)) < len(plants):
-                raise ParameterError(
-                    f"the plants {plants} are not distinct plants of the measurement, "
-                    f"which has {sorted(filter(None, known))}"
-                )
             if len(_list(connection, measurement_id)) >= _MAX_CORRECTIONS:
                 raise ParameterError(f"the measurement has {_MAX_CORRECTIONS} corrections: it cannot have more")
             row = {

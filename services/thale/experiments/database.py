@@ -7,7 +7,6 @@ fails in the middle.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +14,19 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from thale.errors import ExperimentStoreError
+from thale.experiments.address import SQLITE_FILE, StoreAddress
 
-SQLITE_FILE = "experiments.sqlite3"
 _SQLITE_BUSY_MS = 10_000
 _CONNECT_TIMEOUT_S = 5
 _POOL_SIZE = 4
 _POOL_TIMEOUT_S = 15
 
 
-@dataclass(frozen=True)
-class DatabaseAddress:
-    """Address of the database. `url` is None for SQLite in the folder."""
-
-    folder: Path
-    url: str | None = None
-    password_path: Path | None = None
-
-    @property
-    def shown(self) -> str:
-        """Address for messages, without a password."""
-        if self.url is None:
-            return str(self.folder / SQLITE_FILE)
-        return make_url(self.url).render_as_string(hide_password=True)
-
-
-def create_store_engine(address: DatabaseAddress) -> Engine:
+def create_store_engine(address: StoreAddress) -> Engine:
     """Return an engine. It opens no connection."""
-    if address.url is None:
+    if address.database_url is None:
         return _sqlite_engine(address.folder / SQLITE_FILE)
-    url = make_url(address.url).set(drivername="postgresql+psycopg")
+    url = make_url(address.database_url).set(drivername="postgresql+psycopg")
     engine = create_engine(
         url,
         pool_size=_POOL_SIZE,
@@ -56,7 +39,7 @@ def create_store_engine(address: DatabaseAddress) -> Engine:
             "options": "-c statement_timeout=60000 -c lock_timeout=10000",
         },
     )
-    if (path := address.password_path) is not None:
+    if (path := address.database_password_path) is not None:
 
         @event.listens_for(engine, "do_connect")
         def read_password(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
@@ -94,7 +77,7 @@ def _sqlite_engine(path: Path) -> Engine:
 class Database:
     """Transactions, with errors of the database as one class."""
 
-    def __init__(self, address: DatabaseAddress) -> None:
+    def __init__(self, address: StoreAddress) -> None:
         self.address = address
         self.engine = create_store_engine(address)
 
@@ -145,10 +128,10 @@ class Database:
         except SQLAlchemyError as error:
             raise describe_database_error(error, self.address) from error
         except OSError as error:  # the file of the password
-            raise ExperimentStoreError(f"{self.address.shown} cannot be opened: {error}") from error
+            raise ExperimentStoreError(f"{self.address.shown_database} cannot be opened: {error}") from error
 
 
-def describe_database_error(error: SQLAlchemyError, address: DatabaseAddress) -> ExperimentStoreError:
+def describe_database_error(error: SQLAlchemyError, address: StoreAddress) -> ExperimentStoreError:
     """Return an error of the database as one sentence with its remedy."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     message = " ".join(str(cause).split())[:300]
@@ -162,4 +145,4 @@ def describe_database_error(error: SQLAlchemyError, address: DatabaseAddress) ->
         remedy = "restore it from a backup (`thale experiment restore`)"
     else:
         remedy = "check that the database runs and accepts connections, then retry"
-    return ExperimentStoreError(f"the experiment store {address.shown} failed ({message}): {remedy}")
+    return ExperimentStoreError(f"the experiment store {address.shown_database} failed ({message}): {remedy}")

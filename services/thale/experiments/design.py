@@ -12,19 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from thale.errors import DesignTableError
-from thale.exports.table import LONG_COLUMNS, WIDE_COLUMNS
-from thale.phenotyping.traits.table import TRAITS
 from thale.series.plates import strip_suffix
 
-MAX_BYTES = 8 * 2**20
 MAX_ROWS = 100_000
 MAX_COLUMNS = 64
 MAX_NAME_LENGTH = 100
 MAX_CELL_LENGTH = 1_000
 KEYS = ("image", "plate", "plant")
 _OWN_COLUMNS = ("plate_name", "measurement_id", "corrections")
-_RESERVED = frozenset({*LONG_COLUMNS, *WIDE_COLUMNS, *_OWN_COLUMNS}) - set(KEYS)
-_TRAIT_COLUMN = re.compile(rf"({'|'.join(map(re.escape, sorted(TRAITS, key=len, reverse=True)))})(_.*)?")
 _Key = tuple[str | None, str | None, int | None]
 
 
@@ -127,8 +122,18 @@ def _check_columns(columns: Sequence[str]) -> None:
             )
         if columns.count(name) > 1:
             raise DesignTableError(f"the design table has the column {name!r} twice: rename one of them")
-        if name in _RESERVED or _TRAIT_COLUMN.fullmatch(name):
+        if _is_result_column(name):
             raise DesignTableError(f"the column {name!r} has the name of a column of results: rename it")
+
+
+def _is_result_column(name: str) -> bool:
+    # Imported here, because SciPy is slow to import. Tables are parsed in workers, which have it.
+    from thale.exports.table import LONG_COLUMNS, WIDE_COLUMNS
+    from thale.phenotyping.traits.table import TRAITS
+
+    if name in {*LONG_COLUMNS, *WIDE_COLUMNS, *_OWN_COLUMNS} - set(KEYS):
+        return True
+    return any(name == trait or name.startswith(f"{trait}_") for trait in TRAITS)
 
 
 def _row_key(columns: Sequence[str], row: Sequence[str], number: int) -> _Key:

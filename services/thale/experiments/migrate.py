@@ -48,8 +48,8 @@ def _current(database: Database) -> str | None:
         revision = read_revision(connection)
     if revision is not None and revision not in known_revisions():
         raise SchemaVersionError(
-            f"the experiment store {database.address.shown} has the schema {revision}, and this version of thale knows "
-            f"up to {HEAD}: use the version of thale that wrote it, or a backup from before its upgrade"
+            f"the experiment store {database.address.shown_database} has the schema {revision}, and this version of "
+            f"thale knows up to {HEAD}: use the version of thale that wrote it, or a backup from before its upgrade"
         )
     return revision
 
@@ -68,8 +68,8 @@ def _lock(database: Database) -> Iterator[None]:
                 yield
         except OSError as error:
             raise ExperimentStoreError(
-                f"the experiment store {database.address.shown} cannot be created ({error.strerror}): check that its "
-                "folder exists and that the server may write to it"
+                f"the experiment store {database.address.shown_database} cannot be created ({error.strerror}): check "
+                "that its folder exists and that the server may write to it"
             ) from error
         return
     with database.engine.connect() as connection:

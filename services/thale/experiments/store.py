@@ -1,33 +1,17 @@
 """The store of experiments: a database and a blob store, opened and migrated once."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from thale.errors import ExperimentStoreError
+from thale.experiments.address import StoreAddress
 from thale.experiments.blobs import BlobStore, open_blob_store
 from thale.experiments.catalogue import ExperimentCatalogue
 from thale.experiments.corrections import CorrectionLog
-from thale.experiments.database import Database, DatabaseAddress
+from thale.experiments.database import Database
 from thale.experiments.images import ImageStore
 from thale.experiments.job_queue import JobQueue
 from thale.experiments.measurements import MeasurementStore
 from thale.experiments.migrate import migrate
-
-
-@dataclass(frozen=True)
-class StoreAddress:
-    """Addresses of the database and of the image bytes. Without URLs, both are in the folder."""
-
-    folder: Path
-    database_url: str | None = None
-    database_password_path: Path | None = None
-    blob_url: str | None = None
-
-    @property
-    def database(self) -> DatabaseAddress:
-        """Address of the database."""
-        return DatabaseAddress(self.folder, self.database_url, self.database_password_path)
 
 
 class ExperimentStore:
@@ -55,7 +39,7 @@ class ExperimentStore:
             raise ExperimentStoreError(
                 f"{address.folder} cannot be created ({error.strerror}): check the permissions of its folder"
             ) from error
-        database = Database(address.database)
+        database = Database(address)
         try:
             migrate(database)
             return cls(database, open_blob_store(address.folder, address.blob_url))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -14,11 +14,27 @@ from starlette.exceptions import HTTPException
 from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission.controller import AdmissionController
-from thale.facade.api import cors, health_routes, problems, v1, v1_series, v1_traits, v2, web_page
+from thale.facade.api import (
+    cors,
+    health_routes,
+    problems,
+    v1,
+    v1_experiments,
+    v1_jobs,
+    v1_measurements,
+    v1_series,
+    v1_traits,
+    v2,
+    web_page,
+)
 from thale.facade.api.head_requests import HeadRequestMiddleware
 from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.api.openapi_document import load_document
 from thale.facade.authentication_sources import open_authenticator
+from thale.facade.experiments.job_worker import JobWorker
+from thale.facade.experiments.service import ExperimentService
+from thale.facade.experiments.store_client import StoreClient, store_address
+from thale.facade.experiments.table_file import TableWriter
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror
 from thale.facade.inference.shadow_samples import ShadowSampleStore
@@ -48,6 +64,9 @@ HEADER_MEMORY_BYTES = 320 * 2**20
 """Two copies of a body of 64 MiB while it is received, one while it is parsed, and the tags of a TIFF."""
 
 
+_EXPERIMENT_ROUTERS = (v1_experiments.router, v1_measurements.router, v1_jobs.router)
+
+
 def create_app(settings: FacadeSettings) -> FastAPI:
     """Return the facade as an ASGI app. No process, connection or port is opened before its lifespan starts."""
     app = FastAPI(
@@ -67,6 +86,8 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     app.include_router(v1.router)
     app.include_router(v1_series.router)
     app.include_router(v1_traits.router)
+    for experiments in _EXPERIMENT_ROUTERS:
+        app.include_router(experiments)
     app.include_router(health_routes.router)
     app.include_router(v2.router)
     app.include_router(web_page.router)
@@ -107,10 +128,27 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.health = health = Health(
             models, release_source, probe, authenticator, scale_to_zero=settings.scale_to_zero
         )
+        await stack.enter_async_context(_experiments(app, app.state.pipeline))
         await stack.enter_async_context(_serve_metrics(settings, SelfMonitor(health, release_source)))
         await asyncio.gather(pool.warm_up(), header_pool.warm_up())
         await stack.enter_async_context(probe.running())
         yield
+
+
+@asynccontextmanager
+async def _experiments(app: FastAPI, pipeline: Pipeline) -> AsyncIterator[None]:
+    """Run the store of experiments and the worker of jobs, if they are configured. The store opens on first use."""
+    app.state.experiments = app.state.table_writer = app.state.job_worker = None
+    address = store_address(pipeline.settings)
+    if address is None:
+        yield
+        return
+    with closing(StoreClient(address)) as store, closing(TableWriter(address)) as tables:
+        service = ExperimentService(pipeline, store)
+        worker = JobWorker(service, pipeline.admission, pipeline.settings)
+        app.state.experiments, app.state.table_writer, app.state.job_worker = service, tables, worker
+        async with worker.running():
+            yield
 
 
 @asynccontextmanager
@@ -150,7 +188,8 @@ def _initialise_counters() -> None:
     failures = {
         spec.status for spec in problems.PROBLEM_SPECS.values() if spec.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     }
-    for route in (*v1.router.routes, *v1_series.router.routes, *v1_traits.router.routes, *v2.router.routes):
+    routers = (v1.router, v1_series.router, v1_traits.router, *_EXPERIMENT_ROUTERS, v2.router)
+    for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
             for status in failures:
                 metrics.REQUESTS.labels(route.path, str(status.value))

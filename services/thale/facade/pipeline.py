@@ -68,7 +68,7 @@ class Pipeline:
             ThaleError: If the image, an option, a model or the deadline prevents a result.
         """
         started = time.monotonic()
-        metadata = await self._read_metadata(image, options)
+        metadata = await self.read_metadata(image, options)
         request = _build_predict_request(image, metadata, options, include_ridges=True)
         routes = [self.select_route(task, options) for task in ("segmentation", "landmarks")]
         phenotype_task = PhenotypeTask(
@@ -222,11 +222,11 @@ class Pipeline:
 
     async def _read_request(self, image: Upload, options: RequestOptions) -> tuple[PredictRequest, Cost]:
         """Return the request of one model for an image, and its cost."""
-        metadata = await self._read_metadata(image, options)
+        metadata = await self.read_metadata(image, options)
         cost = await asyncio.to_thread(estimate_cost, image.data, metadata, options)
         return _build_predict_request(image, metadata, options, include_ridges=False), cost
 
-    async def _read_metadata(self, image: Upload, options: RequestOptions) -> ImageMetadata:
+    async def read_metadata(self, image: Upload, options: RequestOptions) -> ImageMetadata:
         """Parse the image header and hash the image, up to 64 MiB, in a process that is killed after the deadline.
 
         The image is then charged against the daily budget of the caller.

@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, RedisDsn, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    PostgresDsn,
+    RedisDsn,
+    TypeAdapter,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from thale.host.loopback import is_loopback
@@ -38,6 +47,39 @@ def _limit_store_url(value: str) -> str:
 
 LimitStoreUrl = Annotated[str, AfterValidator(_limit_store_url)]
 """A redis or rediss URL without credentials."""
+
+
+_POSTGRESQL_URL = TypeAdapter(PostgresDsn)
+
+
+def _database_url(value: str) -> str:
+    url = _POSTGRESQL_URL.validate_python(value)
+    if url.scheme not in ("postgresql", "postgres") or any(host["password"] for host in url.hosts()):
+        raise ValueError(
+            "write it as postgresql://USER@HOST:PORT/DATABASE, and the password into the file "
+            "THALE_EXPERIMENTS_DATABASE_PASSWORD_PATH"
+        )
+    return str(url).replace("postgres://", "postgresql://", 1)
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+"""URL of a PostgreSQL database without a password."""
+
+
+def _blob_url(value: str) -> str:
+    url = urlsplit(value)
+    if (
+        url.scheme != "https"
+        or not url.hostname
+        or len(url.path.strip("/").split("/")) != 1
+        or url.path.strip("/") == ""
+    ):
+        raise ValueError("write it as https://ACCOUNT.blob.core.windows.net/CONTAINER")
+    return value
+
+
+BlobUrl = Annotated[str, AfterValidator(_blob_url)]
+"""URL of a container of Azure Blob Storage."""
 
 
 def _split_origins(value: object) -> object:
@@ -208,6 +250,14 @@ class FacadeSettings(BaseSettings):
     """Maximum time of one call of the limit store. Limits then apply in process."""
     web_page: bool = True
     """True to serve the web page to browsers at /. Other clients get the index as JSON in any case."""
+    experiments_path: Path | None = None
+    """Folder of the experiment store: its database, its images and its lock. None stores no experiments."""
+    experiments_database_url: DatabaseUrl | None = None
+    """PostgreSQL for the experiments, as postgresql://USER@HOST:PORT/DATABASE. None: SQLite in the folder."""
+    experiments_database_password_path: Path | None = None
+    """File with the password of the PostgreSQL user. It is read for each connection."""
+    experiments_blob_url: BlobUrl | None = None
+    """Container for the images of experiments, as https://ACCOUNT.blob.core.windows.net/CONTAINER. None: the folder."""
     cors_origins: Origins = ()
     """Origins whose web pages may call the API, such as https://lab.example.org, separated by commas."""
     postprocess_workers: int = Field(2, gt=0)
@@ -226,6 +276,12 @@ class FacadeSettings(BaseSettings):
     def _check_release_source(self) -> Self:
         if (self.release_state_path is None) == (self.namespace is None):
             raise ValueError("the release state has no single source: set THALE_RELEASE_STATE_PATH or THALE_NAMESPACE")
+        return self
+
+    @model_validator(mode="after")
+    def _check_experiment_store(self) -> Self:
+        if self.experiments_path is None and (self.experiments_database_url or self.experiments_blob_url):
+            raise ValueError("the experiment store has no folder for its lock: set THALE_EXPERIMENTS_PATH")
         return self
 
     @property

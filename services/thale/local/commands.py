@@ -99,6 +99,7 @@ def facade_environment(
     requires_keys = data_dir.api_keys.exists() and "THALE_KEY_VAULT" not in os.environ
     return {
         IN_FLIGHT_VARIABLE: str(plan.max_in_flight),
+        "THALE_EXPERIMENTS_PATH": str(data_dir.experiments),
         **({"THALE_API_KEYS_PATH": str(data_dir.api_keys)} if requires_keys else {}),
         **_service_environment(),
         "THALE_DRAIN_TIMEOUT_S": f"{DRAIN_TIMEOUT_S:g}",

@@ -92,6 +92,11 @@ class DataDir:
         return self.path / "api-keys.json"
 
     @property
+    def experiments(self) -> Path:
+        """Folder of the experiment store."""
+        return self.path / "experiments"
+
+    @property
     def _run_file(self) -> Path:
         return self.path / "running.json"
 

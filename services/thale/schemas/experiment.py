@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from thale.schemas.corrections import CorrectedPlant
 from thale.schemas.fields import FrozenModel, NullableFloat
 from thale.schemas.phenotype import ModelRef, Phenotype
 
@@ -203,28 +204,6 @@ class Reproduction(FrozenModel):
     """The first 50 values that differ."""
 
 
-class CorrectedRoot(BaseModel):
-    """A root as a person drew it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    order: int = Field(ge=1, le=10)
-    """1 is the primary root, 2 a lateral of it, and so on."""
-    points: tuple[tuple[FiniteFloat, FiniteFloat], ...] = Field(min_length=2, max_length=10_000)
-    """Polyline as x, y in pixels of the image, from the origin to the tip."""
-
-
-class CorrectedPlant(BaseModel):
-    """Roots of one plant after a correction."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: int = Field(ge=1)
-    """Number of the plant in the measurement."""
-    roots: tuple[CorrectedRoot, ...] = Field(max_length=500)
-    """All roots of the plant."""
-
-
 class CorrectionRequest(BaseModel):
     """A correction of a measurement by a person."""
 
@@ -232,8 +211,8 @@ class CorrectionRequest(BaseModel):
 
     reason: str = Field(min_length=1, max_length=2_000)
     """Reason for the correction."""
-    plants: tuple[CorrectedPlant, ...] = Field(min_length=1, max_length=1_000)
-    """The corrected plants."""
+    plants: tuple[CorrectedPlant, ...] = Field(max_length=500)
+    """All plants of the image, as in the body of /v1/traits. A measured plant that is missing is removed."""
 
 
 class Correction(FrozenModel):
@@ -250,7 +229,7 @@ class Correction(FrozenModel):
     reason: str
     """Reason for the correction."""
     plants: tuple[CorrectedPlant, ...]
-    """The corrected plants."""
+    """All plants of the image after the correction."""
 
 
 class CorrectionList(FrozenModel):

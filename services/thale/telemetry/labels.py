@@ -9,7 +9,7 @@ MAX_MEGAPIXELS_BY_SIZE = {"1mp": 1.0, "4mp": 4.0, "16mp": 16.0}
 """Maximum megapixels of each size class. The latency objectives in `slo.toml` use the same classes."""
 _LARGER, _NO_IMAGE = "larger", "none"
 
-ROUTE = Label("route", "route template; `unknown` if no route matches the path", 40)
+ROUTE = Label("route", "route template; `unknown` if no route matches the path", 64)
 STATUS = Label("status", "HTTP status; 499 if the client disconnected", 24)
 SIZE = Label.one_of(
     "size",
@@ -46,6 +46,10 @@ IDEMPOTENCY_OUTCOME = Label.one_of(
     "during the first request; `reused`: another request with this key",
     ("started", "replayed", "in_use", "reused"),
 )
+CACHE_OUTCOME = Label.one_of(
+    "outcome", "`hit`: a stored measurement was returned; `miss`: the models ran", ("hit", "miss")
+)
+JOB_OUTCOME = Label.one_of("outcome", "outcome of an attempt to measure an image of a job", ("measured", "failed"))
 UPLOAD_LIMIT_KIND = Label.one_of(
     "kind", "`uploads`: request bodies that arrive; `bytes`: memory of all request bodies", ("uploads", "bytes")
 )

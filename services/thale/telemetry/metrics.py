@@ -8,11 +8,13 @@ from prometheus_client import REGISTRY
 from thale.telemetry.labels import (
     AUTHENTICATION_METHOD,
     AUTHENTICATION_OUTCOME,
+    CACHE_OUTCOME,
     CODE,
     COMMIT,
     CREDENTIAL_SOURCE,
     CURRENCY,
     IDEMPOTENCY_OUTCOME,
+    JOB_OUTCOME,
     LANDMARK,
     LIMIT,
     LIMIT_KIND,
@@ -116,6 +118,15 @@ CREDENTIALS_READ = METRICS.gauge(
     "Unix time in seconds",
     "Last successful read of a source of credentials. The last known value is used while the source is unavailable.",
     CREDENTIAL_SOURCE,
+)
+PREDICTION_CACHE = METRICS.counter(
+    "thale_facade_prediction_cache_requests",
+    "requests",
+    "Measurements of images of experiments, by whether the store had the measurement already.",
+    CACHE_OUTCOME,
+)
+JOB_IMAGES = METRICS.counter(
+    "thale_facade_job_images", "images", "Attempts to measure images of jobs, by outcome.", JOB_OUTCOME
 )
 BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes read from request bodies.")
 IMAGE_MEGAPIXELS = METRICS.histogram(

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from tests.support import sample_images, sample_phenotypes
 from tests.support.contract_validation import Contract
 from tests.support.corrections import traits_body
-from tests.support.drawn_dishes import blank, draw_dish, draw_roots, photograph
+from tests.support.drawn_dishes import dish
 from tests.support.drawn_series import daily_series
 from tests.support.facade_without_models import settings_of
 from tests.support.running_facade import Facade, Reply, running_facade
+from tests.support.sample_experiments import store_sample
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key
+from thale.facade.experiments.table_file import PARQUET, XLSX
 from thale.facade.postprocess.types import TRAITS_TYPES
+from thale.facade.settings import FacadeSettings
 
 pytestmark = pytest.mark.integration
 
@@ -40,13 +42,6 @@ def send(facade: Facade, contract: Contract) -> Any:
         return reply
 
     return send_and_check
-
-
-def dish() -> bytes:
-    image = blank(570, 560)
-    draw_dish(image, 40, 45, 470)
-    draw_roots(image, 40, 45, 470)
-    return sample_images.encode(Image.fromarray(photograph(image, 1)), "PNG")
 
 
 def infer_body(binary: bool = False) -> bytes:
@@ -135,6 +130,39 @@ def test_other_routes_match_the_document(send: Any) -> None:
     for media_type in TRAITS_TYPES:
         reply = send("POST", "/v1/traits", correction, Content_Type="application/json", Accept=media_type)
         assert (reply.status, reply.headers["content-type"].split(";")[0]) == (200, media_type), reply.body
+
+
+def test_experiments_match_the_document(send: Any, settings: FacadeSettings) -> None:
+    json_type = {"Content_Type": "application/json"}
+    created = send("POST", "/v1/experiments", b'{"name": "contract"}', **json_type)
+    experiment = f"/v1/experiments/{created.json['id']}"
+    design = b"plate,genotype\nplate_1,col-0\n"
+    assert send("PUT", f"{experiment}/design", design, Content_Type="text/csv").status == 200
+    assert send("PUT", f"{experiment}/design", b"plate\n", Content_Type="text/html").status == 415
+    assert send("PUT", f"{experiment}/design", b"x\n1\n", Content_Type="text/csv").problem == "design-table"
+    added = send("POST", f"{experiment}/images?name=plate_1.png&mm_per_px=0.25", dish())
+    measurement = f"/v1/measurements/{added.json['measurement_id']}"
+    assert send("POST", f"{measurement}/reproduce").json["is_identical"] is True
+    assert settings.experiments_path is not None
+    with_plants = f"/v1/measurements/{store_sample(settings.experiments_path, created.json['id'])}"
+    assert len(send("GET", with_plants).json["phenotype"]["plants"]) == 2
+    plant = {"id": 1, "roots": [{"id": "1", "points": [[1, 2], [3, 4]]}]}
+    correction = json.dumps({"reason": "contract", "plants": [plant]}).encode()
+    assert send("POST", f"{with_plants}/corrections", correction, **json_type).json["created_by"] == "local"
+    body = json.dumps({"experiment": created.json["id"], "remeasure": True, "priority": -10}).encode()
+    job = f"/v1/jobs/{send('POST', '/v1/jobs', body, **json_type).json['id']}"
+    for path in (f"{job}/cancel", f"{job}/retry", f"{job}/cancel"):
+        assert send("POST", path).status == 200
+    paths = ("/v1/experiments", experiment, f"{experiment}/design", f"{experiment}/images", measurement, job)
+    more = (f"{experiment}/measurements", f"{with_plants}/corrections", "/v1/jobs", f"{job}/images", f"{job}/events")
+    for path in (*paths, *more):
+        assert send("GET", path).status == 200
+    for kind in ("text/csv", PARQUET, XLSX):
+        assert send("GET", f"{experiment}/table", Accept=kind).headers["content-type"].startswith(kind)
+    for method, path in (("GET", "/v1/experiments/none"), ("DELETE", "/v1/experiments/none"), ("GET", "/v1/jobs/none")):
+        assert send(method, path).status == 404
+    assert send("POST", "/v1/experiments", b'{"name": "contract"}', **json_type).status == 409
+    assert send("DELETE", experiment).status == 200
 
 
 def test_every_success_of_the_document_was_validated(facade: Facade, contract: Contract) -> None:

@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 from tests.support import sample_images
+from tests.support.drawn_dishes import dish
 from tests.support.drawn_series import daily_series
 from tests.support.running_facade import Facade
+from tests.support.sample_experiments import store_sample
 from thale.facade.api import openapi_document
+from thale.facade.settings import FacadeSettings
 
 pytestmark = pytest.mark.integration
 
@@ -56,7 +59,18 @@ def operations(package: str) -> dict[str, ModuleType]:
     }
 
 
-def test_generated_client_runs_every_operation(generated: str, facade: Facade) -> None:
+def experiment_paths(facade: Facade, folder: Path) -> dict[str, str]:
+    """Return the path parameters of a new experiment, with a measurement and a job of it."""
+    json_type = {"Content_Type": "application/json"}
+    experiment = facade.post("/v1/experiments", b'{"name": "generated client"}', **json_type).json["id"]
+    facade.post(f"/v1/experiments/{experiment}/images", dish(), "mm_per_px=0.25&name=plate_1.png")
+    body = json.dumps({"experiment": experiment, "remeasure": True, "priority": -10}).encode()
+    job = facade.post("/v1/jobs", body, **json_type).json["id"]
+    return {"experiment": experiment, "measurement": store_sample(folder, experiment), "job": job}
+
+
+def test_generated_client_runs_every_operation(generated: str, facade: Facade, settings: FacadeSettings) -> None:
+    assert settings.experiments_path is not None
     package, models = importlib.import_module(generated), importlib.import_module(f"{generated}.models")
     file_type = importlib.import_module(f"{generated}.types").File
     tensor = {
@@ -71,13 +85,24 @@ def test_generated_client_runs_every_operation(generated: str, facade: Facade) -
     bodies: dict[str, Any] = {
         "infer": lambda: models.InferRequest.from_dict({"inputs": [tensor]}),
         "follow": lambda: models.SeriesRequest.from_dict({"photographs": photographs}),
+        "create_experiment": lambda: models.ExperimentRequest(name="from a generated client"),
+        "submit_job": lambda: models.JobRequest(experiment=paths["experiment"], remeasure=True),
+        "add_correction": lambda: models.CorrectionRequest.from_dict(
+            {"reason": "test", "plants": [{"id": 1, "roots": [{"id": "1", "points": [[1.0, 2.0], [3.0, 4.0]]}]}]}
+        ),
+        "put_design": lambda: [models.PutDesignJsonBodyItem.from_dict({"plate": "plate_1", "genotype": "col-0"})],
         "image": lambda: file_type(io.BytesIO(sample_images.png())),
     }
-    paths = {"name": "plate-seg", "version": "1.0.0", "code": "scale"}
+    paths = {
+        "name": "plate-seg",
+        "version": "1.0.0",
+        "code": "scale",
+        **experiment_paths(facade, settings.experiments_path),
+    }
     found = operations(generated)
     document = json.loads(DOCUMENT.read_bytes())
     assert len(found) == sum(len(item) for item in document["paths"].values())
-    for name, module in found.items():
+    for name, module in sorted(found.items(), key=lambda item: item[0] == "delete_experiment"):
         parameters = inspect.signature(module.sync_detailed).parameters
         arguments: dict[str, Any] = {
             key: paths[key]
@@ -85,7 +110,7 @@ def test_generated_client_runs_every_operation(generated: str, facade: Facade) -
             if parameter.default is parameter.empty and key not in ("client", "body")
         }
         if "body" in parameters:
-            arguments["body"] = bodies[next((key for key in ("infer", "follow") if name.startswith(key)), "image")]()
+            arguments["body"] = bodies[next((key for key in bodies if name.startswith(key)), "image")]()
         client = package.AuthenticatedClient(facade.url, token="not verified without authentication")
         response = module.sync_detailed(client=client, **arguments)
         assert response.status_code == 200, (name, response.content)
