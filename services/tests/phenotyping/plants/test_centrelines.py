@@ -64,17 +64,33 @@ def y_shape() -> DrawnGraph:
     )
 
 
-def test_lateral_line_starts_on_its_parent() -> None:
+@pytest.mark.parametrize(
+    ("gap_px", "start_xy"),
+    [
+        (0, (5, 25)),
+        (9, (5, 19)),  # the lateral falls 2 px for each 3 px to the right, so it left its parent 6 px further up
+        (18, (23, 25)),  # 1.8 mm: beyond the maximum of 1.5 mm
+    ],
+)
+def test_lateral_line_continues_straight_to_parent(gap_px: int, start_xy: tuple[int, int]) -> None:
     example = y_shape()
     primary = TracedRoot(0, example.edges("AXB"))
     lateral = TracedRoot(0, example.edges("XC"), parent=0, order=2)
     graph = example.graph
-    graph.segments[example.edge("XC")[0]].points += np.array([9.0, 0.0])  # the lateral's skeleton starts 0.9 mm away
-    mask_HW = thick_mask(example, 65)
-    lines = smooth_centrelines(graph, [primary, lateral], {}, mask_HW)
+    graph.segments[example.edge("XC")[0]].points += np.array([float(gap_px), 0.0])
+    lines = smooth_centrelines(graph, [primary, lateral], {}, thick_mask(example, 65))
+    assert lines[1][0].tolist() == pytest.approx(start_xy, abs=1)
+
+
+def test_lateral_line_along_parent_starts_at_nearest_point() -> None:
+    example = y_shape()
+    graph = example.graph
+    number = graph.add_segment(
+        example.nodes["X"], graph.add_node(np.array([7.0, 60.0])), VERTICAL + np.array([2.0, 5.0])
+    )
+    roots = [TracedRoot(0, example.edges("AXB")), TracedRoot(0, [(number, True)], parent=0, order=2)]
+    lines = smooth_centrelines(graph, roots, {}, thick_mask(example, 65))
     assert lines[1][0].tolist() == pytest.approx([5, 25], abs=1)
-    graph.segments[example.edge("XC")[0]].points += np.array([9.0, 0.0])  # 1.8 mm: beyond the maximum of 1.5 mm
-    assert smooth_centrelines(graph, [primary, lateral], {}, mask_HW)[1][0].tolist() == pytest.approx([23, 25], abs=1)
 
 
 VERTICAL = np.array([[5.0, float(y)] for y in range(20, 60)])

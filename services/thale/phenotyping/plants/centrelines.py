@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.graph_repair import Tips
@@ -18,6 +19,11 @@ from thale.schemas import Flag, Point, Root
 _TIP_REACH_MM = 0.5
 _BASE_REACH_MM = 1.0
 _PARENT_REACH_MM = 1.5
+_FREE_DISTANCE_MM = 0.25
+"""Distance from the parent's centre line at which a lateral is free of its parent: about its half width and that of
+its parent."""
+_FREE_REACH_MM = 0.8
+_MEETING_PX = 1.0
 _OUTPUT_DECIMALS = 2
 
 
@@ -38,7 +44,7 @@ def smooth_centrelines(
             tip_xy = graph.maps.frame.from_source(np.array([[landmark.x, landmark.y]]))[0]
             rough = polyline.snap_end(rough, tip_xy, graph.maps.mm_to_px(_TIP_REACH_MM))
         if root.parent is not None:
-            rough = _attach_to_parent(rough, lines[root.parent], graph.maps.mm_to_px(_PARENT_REACH_MM))
+            rough = _attach_to_parent(rough, lines[root.parent], graph.maps)
         lines.append(polyline.smooth(rough))
     return lines
 
@@ -66,10 +72,36 @@ def _trim_end_hook(line: Points) -> Points:
     return line[:-1] if len(line) > 8 else line
 
 
-def _attach_to_parent(line: Points, parent: Points, max_distance: float) -> Points:
-    """Return the line extended to its parent's centre line, if that is at most `max_distance` px away."""
-    index, distance = polyline.nearest(parent, line[0])
-    return np.vstack([parent[index], line]) if 0 < distance <= max_distance else line
+def _attach_to_parent(line: Points, parent: Points, maps: ProbabilityMaps) -> Points:
+    """Return the line from its insertion on its parent's centre line, if that is at most `_PARENT_REACH_MM` away.
+
+    In the mask, a lateral and its parent are one region until their edges separate. The junction of the skeleton is
+    therefore too far along the parent. The insertion is where the free part of the lateral, continued straight back,
+    meets the parent. A lateral without a free part, or parallel to its parent, starts at the nearest point.
+    """
+    nearest, gap = polyline.nearest(parent, line[0])
+    reach = maps.mm_to_px(_PARENT_REACH_MM)
+    if gap > reach:
+        return line
+    window = round(2 * reach)
+    near_N2 = parent[max(0, nearest - window) : nearest + window + 1]
+    rough = polyline.resample(line[: 4 * window])
+    is_free = cKDTree(near_N2).query(rough)[0] >= maps.mm_to_px(_FREE_DISTANCE_MM)
+    if is_free.any():
+        first = int(np.argmax(is_free))
+        heading = -polyline.direction(rough[first:], 0.0, maps.mm_to_px(_FREE_REACH_MM))
+        back_N2 = rough[first] + np.arange(0.5, reach, 0.5)[:, None] * heading
+        distances, indices = cKDTree(near_N2).query(back_N2)
+        meeting = int(np.argmax(distances <= _MEETING_PX))
+        if distances[meeting] <= _MEETING_PX and first < len(rough) - 1:
+            rest = line[_index_at(line, rough[first]) :]
+            return np.vstack([near_N2[indices[meeting]], rough[first], rest])
+    return np.vstack([parent[nearest], line]) if gap > 0 else line
+
+
+def _index_at(line: Points, point_xy: Points) -> int:
+    """Return the index of the point after a position on the line."""
+    return min(polyline.nearest(line, point_xy)[0] + 1, len(line) - 1)
 
 
 def to_root(

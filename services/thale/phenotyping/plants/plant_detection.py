@@ -17,6 +17,7 @@ from thale.imaging.components import find_components, hysteresis_mask
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ProbabilityMaps
 from thale.phenotyping.plants.root_endpoints import MIN_BASE_DISTANCE_MM, RootEndpoints
+from thale.phenotyping.plants.seed_evidence import seed_doubt
 from thale.phenotyping.plants.skeleton_graph import RootGraph
 from thale.schemas import Flag, Landmark, Point
 
@@ -86,7 +87,7 @@ def detect_plants(
         _find_hidden_base(candidate, candidates, endpoints, maps)
     for cluster_rc in clusters:
         _candidate_from_shoot(cluster_rc, candidates, endpoints, maps, flags)
-    _candidates_from_seeds(candidates, endpoints, maps)
+    _candidates_from_seeds(candidates, endpoints, maps, flags)
     return sorted(candidates, key=lambda candidate: float(candidate.position_xy[0])), flags
 
 
@@ -324,12 +325,18 @@ def _is_shoot(cluster_rc: NDArray[np.int64], maps: ProbabilityMaps) -> bool:
     return is_inside and len(cluster_rc) >= maps.mm2_to_px2(_MIN_SHOOT_MM2)
 
 
-def _candidates_from_seeds(candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps) -> None:
-    """Add a candidate for each ungerminated seed; assign seed coats on or near a plant to that plant."""
+def _candidates_from_seeds(
+    candidates: list[PlantCandidate], endpoints: RootEndpoints, maps: ProbabilityMaps, flags: list[Flag]
+) -> None:
+    """Add a candidate for each ungerminated seed; assign seed coats on or near a plant to that plant.
+
+    A speck that does not look like a seed of the row (`seed_doubt`) gets a flag.
+    """
     min_px, max_px = (maps.mm2_to_px2(area) for area in _SEED_AREA_RANGE_MM2)
     max_distance = maps.mm_to_px(_SEED_COAT_MM)
     existing = list(candidates)
     shoots_xy = [candidate.shoot_rc[:, ::-1] for candidate in existing]
+    rows_y = [float(candidate.position_xy[1]) for candidate in existing]
     for seed_rc in _organ_components(maps.seed_HW, np.maximum(maps.root_HW, maps.shoot_HW), min_px):
         seed_xy = seed_rc[:, ::-1].astype(float)
         gaps = [_min_distance(shoot, seed_xy) if len(shoot) else np.inf for shoot in shoots_xy]
@@ -338,6 +345,11 @@ def _candidates_from_seeds(candidates: list[PlantCandidate], endpoints: RootEndp
             owner.seed_rc = np.vstack([owner.seed_rc, seed_rc])
         elif endpoints.nearest(seed_xy)[1] > max_distance and len(seed_rc) <= max_px:
             position_xy = cast(Points, seed_xy.mean(axis=0))
+            doubt = seed_doubt(seed_rc, rows_y, maps)
+            if doubt is not None:
+                message = f"a seed-like object {doubt}: it does not count as a plant"
+                flags.append(_flag("stray_seed", message, position_xy, maps))
+                continue
             flag = _flag("ungerminated", "a seed without root and shoot: its traits are unknown", position_xy, maps)
             candidates.append(PlantCandidate(None, seed_rc=seed_rc, flags=[flag]))
 

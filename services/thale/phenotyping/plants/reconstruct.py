@@ -6,7 +6,7 @@
     plant_detection     plants from shoots, root bases and seeds
     graph_repair        removal of spurs, bridges across gaps, nodes for bases and tips
     path_search         minimum-cost paths from the bases, assignment of tips to plants
-    root_architecture   primary root and laterals (root_assignment, leftover_segments)
+    root_architecture   primary root and laterals (root_assignment, leftover_segments, hidden_laterals)
     centrelines         smooth polylines in source pixels
     root_diameter       mean diameter of each root
     insertion_angle     angle of each lateral to its parent
@@ -54,7 +54,8 @@ class PlateReconstruction:
     """The plants of one plate, left to right, without traits. `unassigned_px` is the length of unassigned root.
 
     `contested_shares` has the expected share of each plant's root length that is exchanged with a neighbour, and
-    `exchange_margins` the additional cost of exchanging more than 5 % of it. Both are by plant id.
+    `exchange_margins` the additional cost of exchanging more than 5 % of it. `primary_margins` has the additional
+    cost of exchanging the primary tip, if a neighbour reaches it. All are by plant id.
     """
 
     plants: tuple[Plant, ...]
@@ -62,6 +63,7 @@ class PlateReconstruction:
     unassigned_px: float = 0.0
     contested_shares: Mapping[int, float] = field(default_factory=dict)
     exchange_margins: Mapping[int, float] = field(default_factory=dict)
+    primary_margins: Mapping[int, float] = field(default_factory=dict)
 
 
 def reconstruct_plants(
@@ -113,6 +115,7 @@ def reconstruct_plants(
         unassigned.total_px,
         dict(enumerate(contested_shares(traced_roots, lengths, len(plants)), start=1)),
         dict(enumerate(exchange_margins(traced_roots, lengths, len(plants)), start=1)),
+        {root.plant + 1: root.margin for root in traced_roots if root.parent is None},
     )
 
 

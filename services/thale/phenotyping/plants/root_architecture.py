@@ -1,8 +1,8 @@
 """Root system architecture: primary root, laterals and their parents. Every segment is assigned to one root.
 
 The path from a plant's base to its primary tip is the primary root. The path to every other tip is a lateral, from the
-point at which it leaves assigned segments. Segments on no path to a tip are assigned by `leftover_segments`. If another
-root covers a lateral up to its tip, only its end is traced: the lateral is known to exist, but not its path.
+point at which it leaves assigned segments. Segments on no path to a tip are assigned by `leftover_segments`, and tips
+on another root by `hidden_laterals`.
 """
 
 import heapq
@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from thale.phenotyping.plants.graph_repair import Tips
+from thale.phenotyping.plants.hidden_laterals import assign_hidden_laterals
 from thale.phenotyping.plants.leftover_segments import assign_leftover_segments
 from thale.phenotyping.plants.path_search import (
     DirectedEdge,
@@ -20,7 +21,6 @@ from thale.phenotyping.plants.path_search import (
     TipAssignment,
     TurnCosts,
     assign_tip,
-    edge_target,
     match_primary_tips,
     plants_reaching,
 )
@@ -31,9 +31,6 @@ from thale.phenotyping.plants.skeleton_graph import RootGraph
 _MIN_UNMARKED_LATERAL_MM = 6.0
 _MIN_MARKED_LATERAL_MM = 0.2
 _MIN_NEW_SHARE = 0.4
-_MIN_HIDDEN_SCORE = 0.4
-"""Minimum score of a tip on a root that continues. At 0.3, half of such tips would be wrong."""
-_HIDDEN_END_MM = 0.3
 
 
 def assign_roots(
@@ -89,7 +86,7 @@ def assign_roots(
             del tip_assignments[primary]
     _assign_laterals(assignment, tip_assignments)
     assign_leftover_segments(assignment)
-    _assign_hidden_laterals(assignment, tip_assignments)
+    assign_hidden_laterals(assignment, tip_assignments)
     return _resolve_parents(assignment.roots)
 
 
@@ -151,23 +148,6 @@ def _assign_laterals(assignment: RootAssignment, tip_assignments: dict[int, TipA
                     margin=tip_assignment.margin,
                 )
             )
-
-
-def _assign_hidden_laterals(assignment: RootAssignment, tip_assignments: dict[int, TipAssignment]) -> None:
-    """Add laterals that other roots cover up to their tip landmark. Only their ends are traced."""
-    graph = assignment.graph
-    end_nodes = {edge_target(graph, root.edges[-1]) for root in assignment.roots}
-    for node in sorted(set(assignment.tips) & set(tip_assignments) - end_nodes):
-        edges = tip_assignments[node].edges
-        parent = assignment.owner_of_segment.get(edges[-1][0])
-        if parent is None or assignment.tips[node].score < _MIN_HIDDEN_SCORE:
-            continue
-        points = graph.points_from_node(edges[-1][0], node)
-        arc = np.cumsum(np.hypot(*np.diff(points, axis=0).T))
-        last = points[: 2 + int(np.searchsorted(arc, graph.maps.mm_to_px(_HIDDEN_END_MM)))][::-1]
-        end = graph.add_segment(graph.add_node(last[0]), node, last, cost=0.0)
-        owner = assignment.roots[parent]
-        assignment.add_root(TracedRoot(owner.plant, [(end, True)], parent, owner.order + 1, hidden=True))
 
 
 def _resolve_parents(roots: list[TracedRoot]) -> list[TracedRoot]:

@@ -112,6 +112,12 @@ FLAG_DEFINITIONS: tuple[FlagDefinition, ...] = (
         "stray_shoot", "image", "An object like a shoot does not count as a plant, for the reason in the message."
     ),
     FlagDefinition(
+        "stray_seed",
+        "image",
+        "An object like a seed does not count as an ungerminated plant, for the reason in the message.",
+        "Look at its position on the overlay. Dust is smaller, fainter, or away from the row of plants.",
+    ),
+    FlagDefinition(
         "unassigned_root",
         "image",
         "A piece of root is not connected to any plant. It counts in `plate_unassigned_root_length`.",
