@@ -12,8 +12,9 @@ from tests.support.sample_phenotypes import CROSSING_FLAG, NO_SCALE, UNLOCATED_F
 from thale.errors import ParameterError
 from thale.exports import overlay
 from thale.exports.overlay.canvas import PALETTE, color_of, contrasting_text_color
-from thale.exports.overlay.footer import format_measurement, nice_scale_length
-from thale.schemas import Flag, Landmark, Phenotype, Point
+from thale.exports.overlay.footer import nice_scale_length
+from thale.exports.overlay.trait_table import format_value, trait_rows
+from thale.schemas import Flag, Landmark, Phenotype, Point, TraitValue
 
 GREY = 128
 
@@ -84,16 +85,46 @@ def test_footer_depends_on_scale_and_grows_with_flags() -> None:
     assert draw_overlay(many).shape[0] < 2 * draw_overlay(plain).shape[0]
 
 
-def test_footer_has_interval_of_primary_length() -> None:
+def with_interval(name: str, interval: tuple[float, float], quality: str = "ok") -> TraitValue:
+    """Return the trait of a seedling with an interval."""
+    measured = next(trait for trait in phenotype(seedling()).plants[0].traits if trait.trait == name)
+    return measured.model_copy(update={"interval": interval, "quality": quality})
+
+
+def test_format_value_has_interval_and_quality() -> None:
+    length = with_interval("primary_root_length", (18.86, 21.5))
+    assert format_value(length) == "20.0 [18.9, 21.5]"
+    assert format_value(length.model_copy(update={"quality": "uncertain"})) == "~20.0 [18.9, 21.5]"
+    assert format_value(length.model_copy(update={"interval": None})) == "20.0"
+    assert format_value(length.model_copy(update={"value": math.nan, "quality": "unknown"})) == "?"
+    count = length.model_copy(update={"trait": "lateral_root_count", "value": 3.0, "interval": (2.0, 5.0)})
+    assert format_value(count) == "3 [2, 5]"
+
+
+def test_footer_has_table_of_main_traits() -> None:
     plain = phenotype(seedling(), plate=None)
-    length = next(trait for trait in plain.plants[0].traits if trait.trait == "primary_root_length")
-    measured = length.model_copy(update={"interval": (18.86, 21.5)})
-    assert format_measurement(measured) == "20.0 mm [18.9, 21.5]"
-    assert format_measurement(measured.model_copy(update={"quality": "uncertain"})) == "~20.0 mm [18.9, 21.5]"
-    assert format_measurement(length) == "20.0 mm"
-    plant = plain.plants[0].model_copy(update={"traits": (measured,)})
-    with_interval = plain.model_copy(update={"plants": (plant,)})
-    assert draw_overlay(with_interval).shape[0] > draw_overlay(plain).shape[0]
+    assert trait_rows(plain, 1900, 21.0) == []
+    traits = tuple(
+        with_interval(name, (1.0, 99.0), quality)
+        for name, quality in (("primary_root_length", "ok"), ("total_root_length", "uncertain"))
+    )
+    plant = plain.plants[0].model_copy(update={"traits": traits})
+    measured = plain.model_copy(update={"plants": (plant,)})
+    texts = [[text for _, text in row] for row in trait_rows(measured, 1900, 21.0)]
+    assert texts[:3] == [["plant", "1"], ["primary root (mm)", "20.0 [1.0, 99.0]"], ["all roots (mm)", texts[2][1]]]
+    assert texts[2][1].startswith("~")
+    assert draw_overlay(measured).shape[0] > draw_overlay(plain).shape[0]
+
+
+def test_table_continues_below_when_plants_do_not_fit() -> None:
+    plain = phenotype(seedling(), plate=None)
+    traits = (with_interval("primary_root_length", (1.0, 99.0)),)
+    plants = tuple(plain.plants[0].model_copy(update={"id": number, "traits": traits}) for number in range(1, 41))
+    rows = trait_rows(plain.model_copy(update={"plants": plants}), 700, 21.0)
+    columns = len(rows[0]) - 1
+    assert len(rows) == 3 * 5 + 1
+    assert all(left < 700 for row in rows for left, _ in row)
+    assert f"and {40 - 3 * columns} more plants" in rows[-1][0][1]
 
 
 def test_draw_marks_crossing_at_its_position() -> None:

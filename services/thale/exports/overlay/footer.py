@@ -1,4 +1,4 @@
-"""Footer below the photograph: scale bar, legend, provenance, and the flags without a position."""
+"""Footer below the photograph: scale bar, legend, provenance, main traits, and the flags without a position."""
 
 import math
 
@@ -7,7 +7,8 @@ from PIL import Image
 from thale.exports.names import image_name, model_names
 from thale.exports.overlay.annotations import all_flags, draw_flag, draw_landmark
 from thale.exports.overlay.canvas import RGB, WHITE, OverlayCanvas, font
-from thale.schemas import Flag, Phenotype, Scale, TraitValue
+from thale.exports.overlay.trait_table import trait_rows
+from thale.schemas import Flag, Phenotype, Scale
 
 _BAND_COLOR: RGB = (32, 35, 38)
 _GREY_COLOR: RGB = (178, 184, 190)
@@ -16,7 +17,6 @@ _ROW_HEIGHT = 40.0
 _TEXT_SIZE = 21.0
 _MARGIN = 18.0
 _MAX_FLAGS = 5
-_MAX_LENGTH_ROWS = 3
 
 _SOURCES = {
     "given": "given with the image",
@@ -38,17 +38,19 @@ def add_footer(image: Image.Image, phenotype: Phenotype) -> Image.Image:
     width = max(image.width, _MIN_WIDTH_PX)
     unit = min(1.6, max(0.6, width / 2000))
     flag_lines = _unlocated_flag_lines(phenotype)
-    length_lines = _length_lines(phenotype, width / unit - 2 * _MARGIN)
-    height = round((_ROW_HEIGHT * (2 + len(length_lines) + len(flag_lines)) + _MARGIN) * unit)
+    table = trait_rows(phenotype, width / unit - 2 * _MARGIN, _TEXT_SIZE)
+    height = round((_ROW_HEIGHT * (2 + len(table) + len(flag_lines)) + _MARGIN) * unit)
     band = OverlayCanvas(width, height, 1.0, unit)
     middle = (_MARGIN / 2 + _ROW_HEIGHT / 2) * unit
     legend_left = _draw_scale_bar(band, phenotype, image.width / phenotype.image.width, middle)
     _draw_legend(band, phenotype, legend_left + 2 * _MARGIN * unit, middle)
-    white_lines = (*length_lines, *flag_lines)
-    lines = [(_provenance_line(phenotype), _GREY_COLOR), *((white_line, WHITE) for white_line in white_lines)]
-    for row, (line, color) in enumerate(lines, 1):
-        truncated = _truncate(line, _TEXT_SIZE * unit, width - 2 * _MARGIN * unit)
-        band.text((_MARGIN * unit, middle + row * _ROW_HEIGHT * unit), truncated, _TEXT_SIZE * unit, color)
+    rows = [[(0.0, _provenance_line(phenotype))], *table, *([(0.0, line)] for line in flag_lines)]
+    for number, row in enumerate(rows, 1):
+        color = _GREY_COLOR if number == 1 else WHITE
+        for left, text in row:
+            x = (_MARGIN + left) * unit
+            truncated = _truncate(text, _TEXT_SIZE * unit, width - x - _MARGIN * unit)
+            band.text((x, middle + number * _ROW_HEIGHT * unit), truncated, _TEXT_SIZE * unit, color)
     page = Image.new("RGB", (width, image.height + height), _BAND_COLOR)
     page.paste(image, ((width - image.width) // 2, 0))
     band_image = band.image()
@@ -118,36 +120,6 @@ def _provenance_line(phenotype: Phenotype) -> str:
     software = f"thale {phenotype.provenance.package_version}"
     models = model_names(phenotype).replace(";", ", ")
     return "  |  ".join(item for item in (image_name(phenotype.image), plants, software, models) if item)
-
-
-def _length_lines(phenotype: Phenotype, max_width: float) -> list[str]:
-    """Return the primary root length of each plant with its 90 % interval, in up to `_MAX_LENGTH_ROWS` lines.
-
-    `~` marks a length that is not certain. Lines are empty if no length has an interval.
-    """
-    lengths = [
-        (plant.id, trait)
-        for plant in phenotype.plants
-        for trait in plant.traits
-        if trait.trait == "primary_root_length" and math.isfinite(trait.value)
-    ]
-    if not any(trait.interval for _, trait in lengths):
-        return []
-    lines, text_font = ["primary roots, 90 % interval:"], font(_TEXT_SIZE)
-    for plant_id, trait in lengths:
-        item = f"   {plant_id}: {format_measurement(trait)}"
-        if text_font.getlength(lines[-1] + item) > max_width and len(lines) < _MAX_LENGTH_ROWS:
-            lines.append(item)
-        else:
-            lines[-1] += item
-    return lines
-
-
-def format_measurement(trait: TraitValue) -> str:
-    """Return a value with its unit and its interval, such as 72.4 mm [70.9, 74.0]; `~` if it is not certain."""
-    mark = "" if trait.quality == "ok" else "~"
-    interval = f" [{trait.interval[0]:.1f}, {trait.interval[1]:.1f}]" if trait.interval is not None else ""
-    return f"{mark}{trait.value:.1f} {trait.unit}{interval}"
 
 
 def _unlocated_flag_lines(phenotype: Phenotype) -> list[str]:
