@@ -72,3 +72,18 @@ def test_select_limits_caps_the_traits_of_the_primary_root() -> None:
     limits = select_limits(records, risks, (), tuple(own))
     assert limits["primary_root_length"] < 0.15
     assert limits["lateral_root_length"] == pytest.approx(0.2)
+
+
+def test_select_limits_caps_the_primary_length_most() -> None:
+    # Of the wrong lengths, 8 % have a risk of 0.1: too many for the length alone, but not for its group or all traits.
+    records, risks = [], {}
+    for number in range(200):
+        is_wrong = number % 2 == 0
+        risk = 0.1 if number % 25 in (0, 2) or not is_wrong else 0.8
+        own = {"primary_root_length": risk, "primary_tip_x": risk, "lateral_root_length": 0.9}
+        values = {name: (10.0, 15.0 if is_wrong else 10.0, "ok") for name in own}
+        values["lateral_root_length"] = (10.0, 15.0, "ok")
+        records.append(TraitRecord("p", number, 1, 0, {}, values, dict.fromkeys(own, ())))
+        risks[key_of(records[-1])] = own
+    limits = select_limits(records, risks, (), tuple(own))
+    assert limits["primary_root_length"] < 0.1

@@ -26,12 +26,15 @@ MAX_WRONG_OK = 0.05
 """Largest share of the wrong values with the quality `ok`, over all traits."""
 MAX_GROUP_WRONG_OK = 0.1
 """The same over the traits of one group of `_GROUPS`."""
+MAX_PRIMARY_WRONG_OK = 0.05
+"""The same over the length of the primary root alone, because most traits depend on it."""
 CAP_RANGE = (0.05, 0.3)
 """Range of the caps. A risk of less than 5 % is as good as certain, whatever the other values of the group. With a risk
 of more than 30 %, no value is `ok`, even if most values of the group are wrong."""
 _GROUPS = ("primary", "extent", "laterals", "plate", "unpooled")
 _EXTENT_TRAITS = ("root_system_width", "root_system_depth", "root_width_depth_ratio", "convex_hull_area")
 _PRIMARY_TRAITS = {trait.name for trait in PLANT_TRAITS if trait.basis == "primary"}
+_PRIMARY_LENGTH = "primary_root_length"
 NO_CAPS: Mapping[str, float] = MappingProxyType({})
 
 TRADE_OFF_SHARES = (0.02, 0.05, 0.08, 0.1)
@@ -129,6 +132,10 @@ def select_limits(
         values = effective_risks(records, risks, evidence_flags, caps)
         cap = largest_limit([value for value in values if value.trait in members], MAX_GROUP_WRONG_OK)
         caps |= dict.fromkeys(members, min(max(cap, CAP_RANGE[0]), CAP_RANGE[1]))
+        if _PRIMARY_LENGTH in members:
+            lengths = [value for value in values if value.trait == _PRIMARY_LENGTH]
+            cap = largest_limit(lengths, MAX_PRIMARY_WRONG_OK)
+            caps[_PRIMARY_LENGTH] = min(max(cap, CAP_RANGE[0]), CAP_RANGE[1])
     limit = largest_limit(root_values(effective_risks(records, risks, evidence_flags, caps)), MAX_WRONG_OK)
     return {trait: min(cap, limit) for trait, cap in caps.items()}
 

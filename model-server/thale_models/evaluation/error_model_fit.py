@@ -27,10 +27,19 @@ _PENALTIES = (5.0, 15.0, 50.0, 150.0)
 _REASSURING = {
     "tip_score", "base_score", "primary_mean_probability", "primary_min_probability", "lateral_mean_probability",
     "lateral_min_probability", "ridge_support", "contrast", "contrast_to_background", "image_confidence", "spacing_mm",
-    "exchange_margin",
+    "exchange_margin", "primary_margin", "weakest_lateral", "shoot_confidence",
 }  # fmt: skip
 """Features that only lower the risk."""
-_NEUTRAL = {"primary_mm", "laterals", "lateral_mm", "frame_factor", "angle", "longest_lateral_share"}
+_NEUTRAL = {
+    "primary_mm",
+    "laterals",
+    "lateral_mm",
+    "frame_factor",
+    "angle",
+    "longest_lateral_share",
+    "shoot_mm2",
+    "no_laterals",
+}
 """Features that may lower or raise the risk. All others only raise it."""
 _MAX_BINS = 6
 _MIN_BIN_RECORDS = 40

@@ -10,6 +10,7 @@ from thale.phenotyping.quality.error_model import ErrorModel
 from thale.phenotyping.traits.dependencies import limit_by_dependencies, limit_plate_traits
 from thale.phenotyping.traits.tolerance import is_right
 from thale.schemas import Flag, Phenotype, Plant, Scale, TraitValue
+from thale_models.evaluation.shoot_areas import SHOOT_AREA_OF_PLATE
 from thale_models.evaluation.trait_records import (
     PLANT_TRAITS_WITH_TRUTH,
     PLATE_TRAITS_WITH_TRUTH,
@@ -99,7 +100,8 @@ def add_phenotype(
             if trait.trait in PLANT_TRAITS_WITH_TRUTH and trait.trait not in unknown_in_truth(true_values)
         ]
     true_totals = true_plate_values(true_plants, scale)
-    pairs += [(trait, true_totals[trait.trait]) for trait in phenotype.traits if trait.trait in PLATE_TRAITS_WITH_TRUTH]
+    totals = set(PLATE_TRAITS_WITH_TRUTH) - {SHOOT_AREA_OF_PLATE}  # its true value needs the mask
+    pairs += [(trait, true_totals[trait.trait]) for trait in phenotype.traits if trait.trait in totals]
     for trait, true_value in pairs:
         if trait.quality != "unknown":
             scores.setdefault(trait.trait, QualityScore()).add(trait, true_value)

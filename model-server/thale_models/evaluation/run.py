@@ -113,7 +113,7 @@ def plate_names(images: Sequence[Path], data: Path) -> list[str]:
 
 def _add_quality(quality: dict[str, QualityScore], phenotype: Phenotype, rsml_path: Path, mm_per_px: float) -> None:
     if math.isfinite(mm_per_px):
-        true_plants = true_plants_of(rsml.read(rsml_path.read_bytes()), 1.0)
+        true_plants = true_plants_of(rsml.read(rsml_path.read_bytes()), 1.0, 1 / mm_per_px)
         add_phenotype(quality, phenotype, true_plants, Scale(mm_per_px=mm_per_px, source="given"))
 
 

@@ -17,6 +17,8 @@ from thale.exports import rsml
 from thale.host.files import write_atomically
 from thale.monitoring.scoring import match_points
 from thale.phenotyping.pipeline import MeasuredPlate, measure_plate_with_features
+from thale.phenotyping.plants import polyline
+from thale.phenotyping.plants.insertion_angle import insertion_angles
 from thale.phenotyping.quality.features import PlantFeatures, plate_features
 from thale.phenotyping.traits.measure import measure, measure_plate
 from thale.phenotyping.traits.table import PLANT_TRAITS
@@ -24,22 +26,18 @@ from thale.schemas import Plant, Plate, Provenance, Root, Scale, Task, Timings, 
 from thale_models.evaluation.ground_truth import numeric_property
 from thale_models.evaluation.plate_scores import PLANT_MATCH_RADIUS_MM, LoadedModel
 from thale_models.evaluation.prediction_cache import CachedPrediction, cache_folder, predict
+from thale_models.evaluation.shoot_areas import SHOOT_AREA, SHOOT_AREA_OF_PLATE, read_mask, with_shoot_areas
 from thale_models.synthesis.ground_truth import HYPOCOTYL_LENGTH, LEAF_COUNT
 
 RECORDS_FILE = "trait-records.json"
-_UNKNOWN_IN_RSML = {"lateral_insertion_angle"}
-"""Traits of roots without a true value: the angle is measured near the insertion, where a polyline is coarse."""
-PLANT_TRAITS_WITH_TRUTH = tuple(
-    trait.name
-    for trait in PLANT_TRAITS
-    if trait.basis in ("primary", "laterals", "roots") and trait.name not in _UNKNOWN_IN_RSML
-)
-PLATE_TRAITS_WITH_TRUTH = ("plate_total_root_length", "plate_lateral_root_count")
-SHOOT_TRAITS_WITH_TRUTH = ("hypocotyl_length", "leaf_count")
-"""Traits of shoots. The ground truth has no outline of a shoot, and so no area."""
+PLANT_TRAITS_WITH_TRUTH = tuple(trait.name for trait in PLANT_TRAITS if trait.basis in ("primary", "laterals", "roots"))
+PLATE_TRAITS_WITH_TRUTH = ("plate_total_root_length", "plate_lateral_root_count", SHOOT_AREA_OF_PLATE)
+SHOOT_TRAITS_WITH_TRUTH = ("hypocotyl_length", "leaf_count", SHOOT_AREA)
 
-UNPOOLED_TRAITS = (*SHOOT_TRAITS_WITH_TRUTH, "primary_root_diameter", "root_diameter")
-"""Traits that the pooled scores leave out. They are nearly always wrong or unknown, so that they would improve them."""
+_SOMETIMES_WITHOUT_TRUTH = (*SHOOT_TRAITS_WITH_TRUTH, "primary_root_diameter", "root_diameter", SHOOT_AREA_OF_PLATE)
+UNPOOLED_TRAITS = (*_SOMETIMES_WITHOUT_TRUTH, "lateral_insertion_angle")
+"""Traits that the pooled scores leave out: shoots, and traits of roots that are nearly always wrong or unknown, so that
+they would improve the scores."""
 NO_SHOOTS: Mapping[int, Mapping[str, float]] = MappingProxyType({})
 
 _UNTIMED = Timings(segment_s=0.0, landmarks_s=0.0, plants_s=0.0, total_s=0.0)
@@ -100,8 +98,10 @@ def _plate_records(
     measured = measure_cached(prediction)
     scale = Scale(mm_per_px=float(row["mm_per_px"]) / prediction.size_factor, source="given")
     document = rsml.read((folder / row["roots"]).read_bytes())
-    true_plants = true_plants_of(document, prediction.size_factor)
+    true_plants = true_plants_of(document, prediction.size_factor, 1 / scale.mm_per_px)
     shoots = true_shoots_of(document, prediction.size_factor * scale.mm_per_px)
+    if row.get("mask"):
+        shoots = with_shoot_areas(shoots, document, read_mask(folder / row["mask"]), float(row["mm_per_px"]))
     name = f"{folder.name}/{Path(row['image']).stem}"
     yield from compare(name, copy, measured, true_plants, scale, shoots)
 
@@ -115,14 +115,27 @@ def measure_cached(prediction: CachedPrediction) -> MeasuredPlate:
     )
 
 
-def true_plants_of(document: rsml.RsmlDocument, size_factor: float) -> tuple[Plant, ...]:
-    """Return the true plants of an RSML file that have a primary root, in pixels of a copy of the image."""
+def true_plants_of(document: rsml.RsmlDocument, size_factor: float, px_per_mm: float = math.nan) -> tuple[Plant, ...]:
+    """Return the true plants of an RSML file that have a primary root, in pixels of a copy of the image.
+
+    Without `px_per_mm` of the copy, their insertion angles are unknown.
+    """
     plants = []
     for number, plant in enumerate(document.plants, start=1):
         roots = tuple(root for top in plant.roots for root in _true_roots(top, None, 1, size_factor))
         if any(root.order == 1 for root in roots):
+            roots = roots if math.isnan(px_per_mm) else _with_insertion_angles(roots, px_per_mm)
             plants.append(Plant(id=number, organs=(), landmarks=(), roots=roots))
     return tuple(plants)
+
+
+def _with_insertion_angles(roots: Sequence[Root], px_per_mm: float) -> tuple[Root, ...]:
+    index = {root.id: number for number, root in enumerate(roots)}
+    parents = [None if root.parent is None else index.get(root.parent) for root in roots]
+    angles = insertion_angles([polyline.resample(np.array(root.points)) for root in roots], parents, px_per_mm)
+    return tuple(
+        root.model_copy(update={"insertion_angle_deg": angle}) for root, angle in zip(roots, angles, strict=True)
+    )
 
 
 def true_shoots_of(document: rsml.RsmlDocument, mm_per_px: float) -> dict[int, dict[str, float]]:
@@ -182,9 +195,11 @@ def compare(
         yield TraitRecord(name, copy, plant.id, laterals, features, _pair(traits, true_values), _flag_codes(traits))
     means = plate_features(measured.features)
     if means is not None:
-        true_totals = true_plate_values(true_plants, scale)
+        areas = [shoot[SHOOT_AREA] for shoot in shoots.values() if SHOOT_AREA in shoot]
+        true_totals = {**true_plate_values(true_plants, scale), SHOOT_AREA_OF_PLATE: sum(areas) if areas else math.nan}
         laterals = sum(root.order > 1 for plant in true_plants for root in plant.roots)
-        totals = [trait for trait in phenotype.traits if trait.trait in PLATE_TRAITS_WITH_TRUTH]
+        stated = set(PLATE_TRAITS_WITH_TRUTH) - unknown_in_truth(true_totals)
+        totals = [trait for trait in phenotype.traits if trait.trait in stated]
         yield TraitRecord(name, copy, None, laterals, means, _pair(totals, true_totals), _flag_codes(totals))
 
 
@@ -211,7 +226,7 @@ def unknown_in_truth(true_values: Mapping[str, float]) -> set[str]:
 
     Other traits without a true value are wrong: a plant without true laterals has no mean length of laterals.
     """
-    return {name for name in UNPOOLED_TRAITS if true_values and math.isnan(true_values.get(name, math.nan))}
+    return {name for name in _SOMETIMES_WITHOUT_TRUTH if true_values and math.isnan(true_values.get(name, math.nan))}
 
 
 def true_plate_values(true_plants: Sequence[Plant], scale: Scale) -> dict[str, float]:

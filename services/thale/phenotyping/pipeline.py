@@ -93,6 +93,7 @@ def measure_plate_with_features(
                 reconstruction.unassigned_px,
                 reconstruction.contested_shares,
                 reconstruction.exchange_margins,
+                reconstruction.primary_margins,
             )
         )
     with step("traits"):

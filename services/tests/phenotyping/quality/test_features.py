@@ -9,7 +9,7 @@ import pytest
 from tests.support.sample_plates import UNKNOWN_SCALE, XY, DrawnMaps
 from thale.phenotyping.quality.features import PlantFeatures, PlateEvidence, plant_features, plate_features
 from thale.phenotyping.quality.ridge_agreement import RidgeAgreement
-from thale.schemas import Flag, ImageMetadata, Plant, Plate, Point, Root
+from thale.schemas import Flag, ImageMetadata, Organ, Plant, Plate, Point, Root
 
 IMAGE = ImageMetadata(width=640, height=640, format="JPEG", mode="RGB", bits=8, size_bytes=1, sha256="0")
 PRIMARY: tuple[XY, ...] = ((320.0, 160.0), (320.0, 480.0))
@@ -164,5 +164,16 @@ def test_features_contain_contested_share() -> None:
     contested = replace(evidence(drawn_plate()), contested_shares={1: 0.25}, exchange_margins={1: 1.5})
     assert plant_features(contested)[1]["contested_share"] == 0.25
     assert plant_features(contested)[1]["exchange_margin"] == 1.5
+    assert plant_features(replace(contested, primary_margins={1: 0.4}))[1]["primary_margin"] == 0.4
+    assert plant_features(contested)[1]["primary_margin"] == 5.0
     assert features(drawn_plate())["contested_share"] == 0.0
     assert features(drawn_plate())["exchange_margin"] == 5.0
+
+
+def test_shoot_features_are_confidence_and_area() -> None:
+    shoot = Organ(kind="shoot", ontology_id="PO:0009006", area_px=512.0, area_mm2=2.0, confidence=0.8, polygons=())
+    found = features(drawn_plate(), plant(PRIMARY, LATERAL).model_copy(update={"organs": (shoot,)}))
+    assert (found["shoot_confidence"], found["shoot_mm2"]) == (0.8, pytest.approx(math.log(3)))
+    without = features(drawn_plate())
+    assert (without["shoot_confidence"], without["shoot_mm2"], without["no_laterals"]) == (1.0, 0.0, 0.0)
+    assert features(drawn_plate(), plant(PRIMARY))["no_laterals"] == 1.0

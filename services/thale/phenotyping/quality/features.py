@@ -20,6 +20,7 @@ from thale.phenotyping.plants import polyline
 from thale.phenotyping.plants.polyline import Points
 from thale.phenotyping.plants.probability_maps import ROOT_LOW, ProbabilityMaps
 from thale.phenotyping.quality.image_features import image_features
+from thale.phenotyping.quality.lateral_features import base_features, lateral_features
 from thale.phenotyping.quality.ridge_agreement import RidgeAgreement
 from thale.schemas import ImageMetadata, Landmark, LandmarkKind, Plant, Plate, Root
 
@@ -70,6 +71,8 @@ class PlateEvidence:
     """Expected share of each plant's root length that is exchanged with a neighbour, by plant id."""
     exchange_margins: Mapping[int, float] = field(default_factory=dict)
     """Additional cost of exchanging more than 5 % of a plant's root length with a neighbour, by plant id."""
+    primary_margins: Mapping[int, float] = field(default_factory=dict)
+    """Additional cost of exchanging the primary tip with a neighbour, by plant id."""
 
 
 def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
@@ -83,6 +86,7 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
     image = image_features(evidence.image, evidence.segmentation, np.vstack(list(points.values())))
     untraced = _untraced_features(points, maps)
     ends_N2 = np.array([line[-1] for plant_lines in lines.values() for line in plant_lines])
+    laterals = lateral_features(rooted, lines, evidence.landmarks, maps)
     unused_tips = _count_unused_tips(points, ends_N2, evidence.landmarks, maps)
     contacts = _contact_lengths(points, maps)
     primaries = {plant.id: lines[plant.id][_primary_index(plant)] for plant in rooted}
@@ -100,6 +104,9 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
             **_path_features(plant, lines[plant.id], maps),
             **_ridge_features(evidence.agreements.get(plant.id)),
             **untraced[plant.id],
+            **laterals[plant.id],
+            **base_features(primaries[plant.id], maps),
+            **_shoot_features(plant),
             **_shape_features(plant, maps),
             **_rim_features(points[plant.id], primaries[plant.id][-1], evidence.segmentation, maps),
             **{f"flag_{code}": float(any(flag.code == code for flag in plant.flags)) for code in _FLAGS},
@@ -108,6 +115,7 @@ def plant_features(evidence: PlateEvidence) -> dict[int, PlantFeatures]:
             "contact_mm": math.log1p(contacts[plant.id]),
             "contested_share": evidence.contested_shares.get(plant.id, 0.0),
             "exchange_margin": min(evidence.exchange_margins.get(plant.id, math.inf), _MAX_EXCHANGE_MARGIN),
+            "primary_margin": min(evidence.primary_margins.get(plant.id, math.inf), _MAX_EXCHANGE_MARGIN),
             "primary_contact_mm": math.log1p(primary_contacts[plant.id]),
             "spacing_mm": math.log1p(min(spacing_mm, 60.0)),
             "lane_offset": _lane_offset(primaries[plant.id], spacing_mm, maps),
@@ -332,6 +340,13 @@ def _shape_features(plant: Plant, maps: ProbabilityMaps) -> PlantFeatures:
         "angle": abs(math.atan2(x1 - x0, y1 - y0)),
         "bending": math.log(min(max(primary_mm / max(chord_mm, 0.1), 1.0), 5.0)),
     }
+
+
+def _shoot_features(plant: Plant) -> PlantFeatures:
+    """Return mean probability and area of the shoot; certain and 0 without a shoot."""
+    shoot = next((organ for organ in plant.organs if organ.kind == "shoot"), None)
+    area_mm2 = 0.0 if shoot is None or not math.isfinite(shoot.area_mm2) else shoot.area_mm2
+    return {"shoot_confidence": 1.0 if shoot is None else shoot.confidence, "shoot_mm2": math.log1p(area_mm2)}
 
 
 def _rim_features(

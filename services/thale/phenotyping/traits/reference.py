@@ -27,9 +27,8 @@ trait. The qualifier distinguishes traits with the same term. A trait without a 
 A value is right if its error is at most 5 %, and 0.1 mm for a length of less than 2 mm. For a count, it is half a plant
 or root, for an angle 2 degrees, and for a position 1 mm. The error model gives a 90 % interval, and a quality by the
 probability of a larger error ([ADR 0127](adr/0127-risk-decides-where-the-model-has-the-evidence.md)), to traits with a
-true value on synthetic plates. `shoot_area`, `root_shoot_area_ratio`, `lateral_insertion_angle`, and the traits of a
-plate other than the totals of roots have none: the ground truth has no outline of a shoot, and no angle at an
-insertion. Their quality follows from flags alone. The same applies to a trait that too few synthetic plants have."""
+true value on synthetic plates. `root_shoot_area_ratio` and the counts of plants on a plate have none. Their quality
+follows from flags alone. The same applies to a trait that too few synthetic plants have."""
 
 
 def render_reference() -> str:
