@@ -17,6 +17,10 @@ from thale.host.files import write_atomically
 
 _AZURE_PORT = "443"
 """Port of AKS' API server in the virtual network."""
+_NO_ADDRESS = (
+    "no EndpointSlice of the Service `kubernetes` has an address "
+    "(kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes)"
+)
 _HEADER = (
     "# Written by `make deploy`, from Terraform's outputs and the cluster. Components read it; it is not applied.\n"
 )
@@ -97,9 +101,10 @@ def _local_facts(context: DeployContext) -> Mapping[str, str]:
     }
     if len(addresses) == 1:
         return {**facts, "api_server_range": f"{addresses[0]}/{128 if ':' in addresses[0] else 32}"}
+    found = f"the API server has the addresses {', '.join(addresses)}" if addresses else _NO_ADDRESS
     context.log(
-        f"the API server is at {addresses}: api_server_range stays {before['api_server_range']}"
-        f"; check in {(context.overlay / 'facts.yaml').relative_to(context.root)} that it covers them"
+        f"{found}: api_server_range stays {before['api_server_range']}; check in "
+        f"{(context.overlay / 'facts.yaml').relative_to(context.root)} that it covers the API server"
     )
     return facts
 
@@ -113,4 +118,5 @@ def _port(slices: Any, default: str) -> str:
 def _addresses(slices: Any) -> list[str]:
     """Return the addresses of the API server."""
     found = (slices or {}).get("items", ())
-    return [address for each in found for endpoint in each["endpoints"] for address in endpoint["addresses"]]
+    endpoints = [endpoint for each in found for endpoint in each.get("endpoints") or ()]
+    return [address for endpoint in endpoints for address in endpoint.get("addresses") or ()]

@@ -11,6 +11,7 @@ from deploy.errors import (
 )
 from deploy.gpu_nodes import missing_gpu_nodes
 from deploy.machines import missing_machines
+from deploy.signing_keys import missing_signing_keys
 from deploy.state import State
 from deploy.steps import get_step
 from deploy.subscription import missing_from_subscription, missing_login
@@ -23,7 +24,11 @@ def run(context: DeployContext) -> None:
     Raises:
         PrerequisitesMissingError: If prerequisites are missing, with all of them.
     """
-    missing = [*context.settings.missing_prerequisites(), *missing_tools(context.settings)]
+    missing = [
+        *context.settings.missing_prerequisites(),
+        *missing_signing_keys(context),
+        *missing_tools(context.settings),
+    ]
     missing_names = {each.description.split()[0] for each in missing}
     if context.environment.on_azure:
         if not missing_names & {"az", "subscription_id"}:

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr, ValidationError
 
-from deploy import credentials
+from deploy import credentials, preflight
 from deploy.context import DeployContext
-from deploy.errors import SettingsError
+from deploy.errors import PrerequisitesMissingError, SettingsError
 from deploy.settings import Environment, TraceSettings
 from deploy.steps import get_step
 from tests.support.deploy_environment import DeployEnvironment
@@ -87,8 +87,24 @@ def test_signing_keys_are_published_with_their_paths(env: DeployEnvironment) -> 
     credentials.run(context)
     key = (env.root / context.settings.signing_public_keys[0]).read_text()
     assert env.api.objects.get(Key("configmaps", "thale", "signing-keys"))["data"] == {name: key}
+    kustomization = context.overlay / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace(COMPONENT, ""))
     get_step("facts").run(env.context(Environment.LAPTOP))
     assert "signing_public_keys" not in yaml.safe_load((context.overlay / "facts.yaml").read_text())["data"]
+
+
+@pytest.mark.integration
+def test_component_without_signing_keys_is_reported(env: DeployEnvironment) -> None:
+    """kustomize would fail with a missing field of the facts, and not name the setting."""
+    with_signing_key(env, is_mounted=True)
+    context = env.context(Environment.LAPTOP)
+    remedy = (
+        r'set `signing_public_keys = \["FILE.pub"\]` in deploy/environments/laptop.toml .*, or remove the component'
+    )
+    with pytest.raises(SettingsError, match=f"signing_public_keys is not set, although .*: {remedy}"):
+        get_step("facts").run(context)
+    with pytest.raises(PrerequisitesMissingError, match="signing_public_keys is not set"):
+        preflight.run(context)
 
 
 @pytest.mark.integration
@@ -102,3 +118,23 @@ def test_invalid_signing_key_is_reported(env: DeployEnvironment) -> None:
     (env.root / "wrong.pub").write_text("not a key")
     with pytest.raises(SettingsError, match=r"signing_public_keys: .*wrong\.pub"):
         get_step("facts").run(env.context(Environment.LAPTOP, signing_public_keys=("wrong.pub",)))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("endpoints", "message"),
+    [
+        (None, "no EndpointSlice of the Service `kubernetes` has an address (kubectl get endpointslices"),
+        ([{"addresses": ["10.0.0.1", "10.0.0.2"]}], "the API server has the addresses 10.0.0.1, 10.0.0.2"),
+    ],
+    ids=["none", "two"],
+)
+def test_facts_explain_an_unchanged_address_range(
+    env: DeployEnvironment, endpoints: list[object] | None, message: str
+) -> None:
+    key = Key("endpointslices", "default", "kubernetes")
+    env.api.objects.merge(key, {"endpoints": endpoints}, ("kube", "Update"))
+    context = env.context(Environment.LAPTOP)
+    get_step("facts").run(context)
+    assert message in env.output.getvalue()
+    assert "api_server_range stays 172.18.0.0/16" in env.output.getvalue()
