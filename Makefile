@@ -90,7 +90,7 @@ run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ct
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel web-test checkov sbom openapi-client azurite prometheus redis postgresql
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel web-test checkov sbom openapi-client azurite prometheus redis chromium postgresql
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)
@@ -199,6 +199,11 @@ postgresql: ## Report a missing PostgreSQL for the tests of the experiment store
 	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || \
 	  echo "PostgreSQL is not installed: the tests of the experiment store run with SQLite only (apt-get install \
 	  --no-install-recommends postgresql)"
+
+.PHONY: chromium
+chromium: ## Report a missing Chromium for the test of the web page
+	@command -v chromium >/dev/null || \
+	  echo "Chromium is not installed: the test of the web page will be skipped (apt-get install --no-install-recommends chromium)"
 
 .PHONY: docs
 docs: install ## Build the documentation site in build/site; a warning, such as a broken link, is an error

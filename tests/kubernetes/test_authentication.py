@@ -80,7 +80,10 @@ def test_gateway_verifies_tokens_but_not_api_keys(path: str) -> None:
     assert matching_rule(path, None) == "others"
 
 
-@pytest.mark.parametrize("path", ["/health/ready", "/health/live", "/problems/overloaded", "/openapi.json", "/"])
+PUBLIC_PATHS = ("/health/ready", "/health/live", "/problems/overloaded", "/openapi.json", "/", "/assets/index.js")
+
+
+@pytest.mark.parametrize("path", PUBLIC_PATHS)
 def test_gateway_verifies_no_token_of_public_paths(path: str) -> None:
     assert matching_rule(path, f"Bearer {TOKEN}") == "others"
 

@@ -77,6 +77,7 @@ def _serve(options: UpOptions, data_dir: DataDir, platform: Platform, console: C
 def _print_addresses(platform: Platform, data_dir: DataDir, console: Console) -> None:
     models = ", ".join(f"{name} {model.stable}" for name, model in sorted(platform.release_state.models.items()))
     console.print(f"[bold green]thale is ready[/] at [bold]{platform.url}[/]")
+    console.print(f"  web page        {platform.url}/")
     console.print(f"  API             {platform.url}/openapi.json")
     access = (
         "API key required" if data_dir.api_keys.exists() else "this machine, without a key (see `thale keys create`)"
