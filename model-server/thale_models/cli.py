@@ -132,6 +132,31 @@ def archive(
 
 
 @app.command()
+def lower_precision(
+    model: Annotated[Path, typer.Argument(help="Folder of the model in float32.", file_okay=False)],
+    partner: Annotated[Path, typer.Option(help="Folder of the model of the other task. Traits need both.")],
+    data: Annotated[
+        list[Path], typer.Option(help="Folder with manifest.csv and RSML, not used for training. At least 20 plates.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the new version, and of precision.json.")],
+    model_version: Annotated[str, typer.Option(help="The new version.")],
+    precision: Annotated[Literal["int8", "bfloat16"], typer.Option(help="int8 requires thale[quantisation].")] = "int8",
+    calibration_plates: Annotated[int, typer.Option(min=1, help="Synthetic plates that set the ranges of int8.")] = 40,
+) -> None:
+    """Write a version in a lower precision, unless an error of a trait may grow by a tenth of its tolerance."""
+    _restart_with_malloc_settings()
+    from thale_models.evaluation.lower_precision import lower_precision as run
+
+    growths = run(model, partner, data, out, model_version, precision, calibration_plates)
+    for growth in growths:
+        typer.echo(
+            f"  {growth.trait:32} {growth.reference_error:.3f} -> {growth.candidate_error:.3f} tolerances, "
+            f"growth {growth.growth:+.3f}, up to {growth.upper_limit:+.3f}"
+        )
+    typer.echo(out)
+
+
+@app.command()
 def golden_plates(out: Annotated[Path, typer.Option(help="Folder for the images, masks and truth.json.")]) -> None:
     """Render the golden plates again from their seeds. Every version must pass them before registration."""
     from thale_models.golden import draw_golden_plates

@@ -103,11 +103,14 @@ def load_engine(
     graph = _read_ready_graph(card, weights.parent)
     if graph is None:
         graph = _load_or_convert_graph(card, weights, cache) if cache else convert(card, weights)
-    core = openvino.Core()
-    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    precision = choose_precision(card.precision, torch_options.precision, capabilities)
-    request = _compile(core, graph, threads, precision)
+    precision = choose_precision(card.precision, torch_options.precision, cpu_capabilities())
+    request = _compile(graph, threads, precision)
     return _OpenVinoEngine(request, int(graph.get_rt_info(list(STRIDE)).value), name=_engine_name(precision))
+
+
+def cpu_capabilities() -> Collection[str]:
+    """Return what OpenVINO finds on this processor, such as `BF16` for bfloat16 instructions."""
+    return cast(Collection[str], openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def choose_precision(card: CardPrecision, setting: Precision, capabilities: Collection[str]) -> CardPrecision:
@@ -119,7 +122,7 @@ def choose_precision(card: CardPrecision, setting: Precision, capabilities: Coll
     Args:
         card: The lowest precision that the evaluation of the model permits. int8 is part of its graph.
         setting: The worker's setting: float32 excludes bfloat16.
-        capabilities: What OpenVINO finds on this processor, such as `BF16`.
+        capabilities: Those of this processor (`cpu_capabilities`).
     """
     if card == "bfloat16" and (setting not in ("auto", "bfloat16") or "BF16" not in capabilities):
         return "float32"
@@ -203,7 +206,7 @@ def _cache_key(card: ModelCard) -> str:
     return hashlib.sha256("\n".join(components).encode()).hexdigest()
 
 
-def _compile(core: openvino.Core, graph: openvino.Model, threads: int, precision: CardPrecision) -> Any:
+def _compile(graph: openvino.Model, threads: int, precision: CardPrecision) -> Any:
     options = {
         # The default on a CPU with AMX is bf16. The layers around int8 convolutions run in float32.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
@@ -211,4 +214,4 @@ def _compile(core: openvino.Core, graph: openvino.Model, threads: int, precision
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
     }
-    return core.compile_model(graph, "CPU", options).create_infer_request()
+    return openvino.Core().compile_model(graph, "CPU", options).create_infer_request()

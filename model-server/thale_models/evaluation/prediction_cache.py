@@ -44,8 +44,9 @@ class CachedPrediction:
 
 def cache_folder(data: Path, models: Mapping[Task, LoadedModel], root: Path | None = None) -> Path:
     """Return the folder of the predictions of these models for a data set: in its own folder, or below `root`."""
-    digests = [models[task].card.weights_sha256[:12] for task in ("segmentation", "landmarks")]
-    return (data / "predictions" if root is None else root / data.name) / "-".join(digests)
+    cards = [models[task].card for task in ("segmentation", "landmarks")]
+    keys = [key for card in cards for key in (card.weights_sha256[:12], card.precision) if key != "float32"]
+    return (data / "predictions" if root is None else root / data.name) / "-".join(keys)
 
 
 def predict(image_path: Path, copy: int, models: Mapping[Task, LoadedModel], folder: Path) -> CachedPrediction:
