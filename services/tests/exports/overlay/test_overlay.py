@@ -114,6 +114,9 @@ def test_footer_has_table_of_main_traits() -> None:
     assert texts[:3] == [["plant", "1"], ["primary root (mm)", "20.0 [1.0, 99.0]"], ["all roots (mm)", texts[2][1]]]
     assert texts[2][1].startswith("~")
     assert draw_overlay(measured).shape[0] > draw_overlay(plain).shape[0]
+    unknown = plant.model_copy(update={"id": 2, "traits": (traits[0].model_copy(update={"value": math.nan}),)})
+    rows = trait_rows(plain.model_copy(update={"plants": (plant, unknown)}), 1900, 21.0)
+    assert [text for _, text in rows[1]][2] == "?"
 
 
 def test_table_continues_below_when_plants_do_not_fit() -> None:

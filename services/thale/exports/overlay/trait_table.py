@@ -30,8 +30,8 @@ def trait_rows(phenotype: Phenotype, max_width: float, text_size: float) -> list
         max_width: Width of the table, in the unit of `text_size`.
         text_size: Size of the text.
     """
-    plants = [plant for plant in phenotype.plants if any(trait.interval for trait in plant.traits)]
-    if not plants:
+    plants = phenotype.plants
+    if not any(trait.interval for plant in plants for trait in plant.traits):
         return []
     text_width = font(text_size).getlength
     labels = [f"{label} ({_unit(plants, name)})" if _unit(plants, name) else label for name, label in _TRAITS]
@@ -71,4 +71,4 @@ def _column(plant: Plant) -> list[str]:
 def _unit(plants: Sequence[Plant], name: str) -> str:
     """Return the unit of a trait; empty for a count."""
     units = [trait.unit for plant in plants for trait in plant.traits if trait.trait == name]
-    return units[0].replace("mm2", "mm²") if units and units[0] != "1" else ""
+    return units[0] if units and units[0] != "1" else ""
