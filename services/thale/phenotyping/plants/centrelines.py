@@ -86,12 +86,13 @@ def _attach_to_parent(line: Points, parent: Points, maps: ProbabilityMaps) -> Po
     window = round(2 * reach)
     near_N2 = parent[max(0, nearest - window) : nearest + window + 1]
     rough = polyline.resample(line[: 4 * window])
-    is_free = cKDTree(near_N2).query(rough)[0] >= maps.mm_to_px(_FREE_DISTANCE_MM)
+    parent_tree = cKDTree(near_N2)
+    is_free = parent_tree.query(rough)[0] >= maps.mm_to_px(_FREE_DISTANCE_MM)
     if is_free.any():
         first = int(np.argmax(is_free))
         heading = -polyline.direction(rough[first:], 0.0, maps.mm_to_px(_FREE_REACH_MM))
         back_N2 = rough[first] + np.arange(0.5, reach, 0.5)[:, None] * heading
-        distances, indices = cKDTree(near_N2).query(back_N2)
+        distances, indices = parent_tree.query(back_N2)
         meeting = int(np.argmax(distances <= _MEETING_PX))
         if distances[meeting] <= _MEETING_PX and first < len(rough) - 1:
             rest = line[_index_at(line, rough[first]) :]

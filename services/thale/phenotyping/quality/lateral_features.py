@@ -94,15 +94,22 @@ def _missed_features(
 
 def _along_mm(own: Sequence[Points], plant: Plant, maps: ProbabilityMaps) -> float:
     """Return the length (mm) of the laterals that run along or over another root of their plant."""
+    start, reach = round(maps.mm_to_px(_ALONG_START_MM)), maps.mm_to_px(_ALONG_MM)
+    trees = [cKDTree(line) for line in own]
     total = 0
-    start = round(maps.mm_to_px(_ALONG_START_MM))
     for number, (line, root) in enumerate(zip(own, plant.roots, strict=True)):
-        others = [other for index, other in enumerate(own) if index != number]
-        if root.order > 1 and others and len(line) > start:
-            distance, _ = cKDTree(np.vstack(others)).query(
-                line[start:], distance_upper_bound=maps.mm_to_px(_ALONG_MM), workers=1
-            )
-            total += int(np.isfinite(distance).sum())
+        points = line[start:]
+        if root.order == 1 or not len(points):
+            continue
+        is_along = np.zeros(len(points), bool)
+        for other, tree in enumerate(trees):
+            if other == number:
+                continue
+            is_near = np.all((points >= tree.mins - reach) & (points <= tree.maxes + reach), axis=1) & ~is_along
+            if is_near.any():
+                distance, _ = tree.query(points[is_near], distance_upper_bound=reach, workers=1)
+                is_along[is_near] = np.isfinite(distance)
+        total += int(is_along.sum())
     return total / maps.px_per_mm
 
 
