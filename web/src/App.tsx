@@ -10,6 +10,7 @@ import { ThemeSelect } from "./components/ThemeSelect";
 import { Workspace } from "./components/Workspace";
 import { saveAllAsCsv } from "./downloads";
 import { type Selection as FileSelection, readDrop } from "./model/files";
+import { isCorrected } from "./model/history";
 import { type Photograph, photographsReducer } from "./model/photographs";
 import { describeWorst, reviewOrder } from "./model/review";
 import { strings } from "./strings";
@@ -36,6 +37,14 @@ export function App({ client }: { client: ApiClient }) {
   );
   useMeasurements(client, photographs, optionsOf, dispatch, requireKey);
   useTraits(client, photographs, dispatch);
+
+  const hasCorrections = photographs.some(({ history }) => history !== null && isCorrected(history));
+  useEffect(() => {
+    if (!hasCorrections) return;
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [hasCorrections]);
 
   const listed = useMemo(
     () => (view === "review" ? reviewOrder(photographs) : photographs),
