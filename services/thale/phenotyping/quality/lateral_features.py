@@ -42,13 +42,12 @@ def lateral_features(
     tips_N2 = maps.frame.from_source(np.array([(tip.x, tip.y) for tip in tips], float).reshape(-1, 2))
     scores_N = np.array([tip.score for tip in tips], float)
     missed = _missed_features(lines, tips_N2, scores_N, maps)
-    all_points = {plant_id: np.vstack(list(own)) for plant_id, own in lines.items()}
+    foreign = _count_foreign_tips(lines, tips_N2, maps)
     features = {}
     for plant in plants:
         laterals = [line for line, root in zip(lines[plant.id], plant.roots, strict=True) if root.order > 1]
         evidence = [_evidence(line, tips_N2, scores_N, maps) for line in laterals]
         lengths_mm = [len(line) / maps.px_per_mm for line in laterals]
-        others = np.vstack([points for other, points in all_points.items() if other != plant.id] or [np.zeros((0, 2))])
         features[plant.id] = {
             "no_laterals": float(not laterals),
             "weakest_lateral": min(evidence, default=1.0),
@@ -56,7 +55,7 @@ def lateral_features(
             "doubtful_laterals": math.log1p(sum(value < _DOUBTFUL_EVIDENCE for value in evidence)),
             "borderline_laterals": math.log1p(sum(length < _BORDERLINE_MM for length in lengths_mm)),
             "laterals_along_roots": math.log1p(_along_mm(lines[plant.id], plant, maps)),
-            "foreign_tips": math.log1p(_count_near(tips_N2, others, all_points[plant.id], maps)),
+            "foreign_tips": math.log1p(foreign[plant.id]),
             "short_primary": max(0.0, math.log(_SHORT_PRIMARY_MM / max(_primary_mm(plant, lines, maps), 1.0))),
             **missed[plant.id],
         }
@@ -96,29 +95,34 @@ def _along_mm(own: Sequence[Points], plant: Plant, maps: ProbabilityMaps) -> flo
     """Return the length (mm) of the laterals that run along or over another root of their plant."""
     start, reach = round(maps.mm_to_px(_ALONG_START_MM)), maps.mm_to_px(_ALONG_MM)
     trees = [cKDTree(line) for line in own]
+    mins_R2, maxes_R2 = np.array([tree.mins for tree in trees]), np.array([tree.maxes for tree in trees])
     total = 0
     for number, (line, root) in enumerate(zip(own, plant.roots, strict=True)):
         points = line[start:]
         if root.order == 1 or not len(points):
             continue
         is_along = np.zeros(len(points), bool)
-        for other, tree in enumerate(trees):
-            if other == number:
-                continue
-            is_near = np.all((points >= tree.mins - reach) & (points <= tree.maxes + reach), axis=1) & ~is_along
+        overlaps_R = np.all((mins_R2 - reach <= points.max(axis=0)) & (maxes_R2 + reach >= points.min(axis=0)), axis=1)
+        overlaps_R[number] = False
+        for other in np.flatnonzero(overlaps_R).tolist():
+            is_near = (
+                np.all((points >= mins_R2[other] - reach) & (points <= maxes_R2[other] + reach), axis=1) & ~is_along
+            )
             if is_near.any():
-                distance, _ = tree.query(points[is_near], distance_upper_bound=reach, workers=1)
+                distance, _ = trees[other].query(points[is_near], distance_upper_bound=reach, workers=1)
                 is_along[is_near] = np.isfinite(distance)
         total += int(is_along.sum())
     return total / maps.px_per_mm
 
 
-def _count_near(tips_N2: Points, others_N2: Points, own_N2: Points, maps: ProbabilityMaps) -> int:
-    """Return the number of lateral tips that are within 1 mm of a root of this plant and of a root of another one."""
-    if not len(tips_N2) or not len(others_N2):
-        return 0
+def _count_foreign_tips(
+    lines: Mapping[int, Sequence[Points]], tips_N2: Points, maps: ProbabilityMaps
+) -> dict[int, int]:
+    """Return the number of lateral tips within 1 mm of a root of each plant and of a root of another one."""
     radius = maps.mm_to_px(_END_RADIUS_MM)
-    return int(((cKDTree(others_N2).query(tips_N2)[0] <= radius) & (cKDTree(own_N2).query(tips_N2)[0] <= radius)).sum())
+    is_near_PN = np.array([cKDTree(np.vstack(list(own))).query(tips_N2)[0] <= radius for own in lines.values()])
+    is_shared_N = is_near_PN.sum(axis=0) >= 2
+    return dict(zip(lines, (is_near_PN & is_shared_N).sum(axis=1).tolist(), strict=True))
 
 
 def _primary_mm(plant: Plant, lines: Mapping[int, Sequence[Points]], maps: ProbabilityMaps) -> float:
