@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,9 +99,8 @@ def run_postgresql(folder: Path) -> Iterator[PostgresqlProcess]:
     binaries = find_binaries()
     if binaries is None:
         pytest.skip(INSTALL_HINT)
-    for parent in folder.parents:  # an ordinary user must reach the folder
-        if parent.stat().st_uid == os.getuid() and os.getuid() == 0 and parent.name.startswith("pytest"):
-            parent.chmod(0o755)
+    if os.getuid() == 0:  # the ordinary user must reach the folder, and pytest closes its own to others
+        folder = Path(tempfile.mkdtemp(prefix="thale-postgresql-"))
     process = PostgresqlProcess(free_ports(1)[0], folder, binaries)
     process.initialise()
     process.start()
@@ -108,3 +108,4 @@ def run_postgresql(folder: Path) -> Iterator[PostgresqlProcess]:
         yield process
     finally:
         process.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from thale._version import __version__
+from thale.cli.experiment import experiment
 from thale.cli.keys import keys
 from thale.cli.release import release
 from thale.errors import (
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(release, name="release")
 app.add_typer(keys, name="keys")
+app.add_typer(experiment, name="experiment")
 
 HomeOption = Annotated[
     Path | None,

@@ -10,9 +10,13 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
 from tests.support import sample_images
 from tests.support.running_facade import Facade, Reply, running_facade
+from thale.cli.app import app
+from thale.client import Client
+from thale.errors import UnknownExperimentError
 from thale.facade.experiments.table_file import PARQUET, XLSX
 from thale.facade.settings import FacadeSettings
 from thale.telemetry import metrics
@@ -195,3 +199,27 @@ def test_unavailable_store_leaves_measurements_alone(settings: FacadeSettings, t
         assert facade.get("/health/ready").status == 200
         (tmp_path / "file").unlink()
         assert facade.get("/v1/experiments").json["items"] == []
+
+
+def test_commands_store_and_export_an_experiment(facade: Facade, tmp_path: Path) -> None:
+    name, photographs = f"cli {uuid.uuid4().hex}", tmp_path / "photographs"
+    photographs.mkdir()
+    (photographs / "plate_1.png").write_bytes(sample_images.png())
+    (photographs / "damaged.png").write_bytes(b"no image at all")
+    (tmp_path / "design.csv").write_text("plate,genotype\nplate_1,col-0\n")
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(app, ["experiment", *map(str, arguments), "--server", facade.url])
+
+    assert run("create", name, "--design", tmp_path / "design.csv").exit_code == 0
+    added = run("add", name, photographs, "--mm-per-px", 0.25)
+    assert added.exit_code == 1
+    assert "1 added, 0 on the server already, 1 failed" in added.output
+    assert "1 on the server already" in run("add", name, photographs, "--mm-per-px", 0.25).output
+    assert run("table", name, "--out", tmp_path / "table.csv").exit_code == 0
+    assert "col-0" in (tmp_path / "table.csv").read_text()
+    assert run("run", name, "--remeasure", "--mm-per-px", 0.25).exit_code == 0
+    assert "exp-" in run("list").output
+    assert "1 images" in run("delete", name, "--yes").output
+    with Client(facade.url) as client, pytest.raises(UnknownExperimentError):
+        client.experiments.get(name)

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import IO, TYPE_CHECKING, Literal, Self, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from thale.client.experiments import ExperimentsClient
+from thale.client.responses import parse_response
 from thale.errors import (
     MissingPackageError,
     ParameterError,
@@ -36,7 +38,6 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 API_KEY_VARIABLE = "THALE_API_KEY"
 """Environment variable with the API key or the access token. A command-line option would be visible to other users."""
 Image = bytes | str | os.PathLike[str]
-_Response = TypeVar("_Response", bound=BaseModel)
 _MODELS_ADAPTER = TypeAdapter(tuple[ModelInfo, ...])
 _MAX_RETRY_AFTER_S = 60
 _MAX_BACKOFF_S = 10
@@ -147,7 +148,7 @@ class Client:
             ThaleError: The class with the code of the problem response, or a ServerError.
             OSError: If the file cannot be read.
         """
-        return _parse_response(Phenotype, self._post("/v1/phenotype", image, parameters, "application/json"))
+        return parse_response(Phenotype, self._post("/v1/phenotype", image, parameters, "application/json"))
 
     def overlay(self, image: Image, **parameters: Unpack[Parameters]) -> bytes:
         """Measure an image and return a PNG of it with the results drawn on top. Raises as `phenotype` does."""
@@ -185,7 +186,7 @@ class Client:
         with _server_packages():
             from thale.models.predictions import LandmarkPrediction
 
-        return _parse_response(LandmarkPrediction, self._post("/v1/landmarks", image, parameters, "application/json"))
+        return parse_response(LandmarkPrediction, self._post("/v1/landmarks", image, parameters, "application/json"))
 
     def series(
         self,
@@ -208,9 +209,14 @@ class Client:
         items = tuple(item if isinstance(item, SeriesItem) else SeriesItem(phenotype=item) for item in photographs)
         body = SeriesRequest(photographs=items, time_zone=time_zone, time_of_day=time_of_day).model_dump_json().encode()
         headers = {"Content-Type": "application/json"}
-        return _parse_response(
+        return parse_response(
             SeriesResult, self._request("POST", "/v1/series", "application/json", body=body, headers=headers).data
         )
+
+    @property
+    def experiments(self) -> ExperimentsClient:
+        """Experiments, measurements and jobs of the server."""
+        return ExperimentsClient(self)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models of the server, with their versions and traffic.
@@ -293,13 +299,6 @@ def _open_body(image: Image) -> Iterator[tuple[bytes | IO[bytes], int]]:
     path = Path(image)
     with path.open("rb") as file:
         yield file, path.stat().st_size
-
-
-def _parse_response(response_type: type[_Response], data: bytes) -> _Response:
-    try:
-        return response_type.model_validate_json(data, extra="ignore")  # a newer server may send more fields
-    except ValidationError as error:
-        raise UnexpectedResponseError(f"the server's {response_type.__name__} is invalid: {error}") from error
 
 
 def _problem_to_error(response: urllib3.BaseHTTPResponse) -> ThaleError:
