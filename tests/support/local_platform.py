@@ -31,8 +31,16 @@ def write_weights(folder: Path) -> Path:
 
 def start_thale(*arguments: str | Path, home: Path, weights: Path) -> "subprocess.Popen[str]":
     """Start a `thale` command with its output in a pipe."""
-    environment = {**os.environ, "THALE_HOME": str(home), "THALE_WEIGHTS": str(weights), "THALE_WORKER_THREADS": "1"}
-    command = [sys.executable, "-m", "thale", *map(str, arguments)]
+    # One worker per model on any machine: a platform of `analyze` has one if a worker may use all cores.
+    threads = "1" if arguments[0] == "up" else str(os.cpu_count())
+    workers = ("--workers", "1") if arguments[0] == "up" else ()
+    environment = {
+        **os.environ,
+        "THALE_HOME": str(home),
+        "THALE_WEIGHTS": str(weights),
+        "THALE_WORKER_THREADS": threads,
+    }
+    command = [sys.executable, "-m", "thale", *map(str, arguments), *workers]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
