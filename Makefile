@@ -9,6 +9,7 @@ SEED ?= 7
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+RUNNABLE := $(VENV)/.runnable
 # glibc's malloc keeps large activations (docs/adr/0016-malloc-keeps-large-activations.md).
 export MALLOC_MMAP_MAX_ := 0
 export MALLOC_TRIM_THRESHOLD_ := 8589934592
@@ -40,14 +41,22 @@ PIP := pip install --quiet --disable-pip-version-check
 LOCKED := --require-hashes --no-deps --requirement
 
 # Every package has a hash, except torch: machines use different builds of one version (docs/adr/0091-lock-files-with-hashes.md).
-# At an exact version, pip selects a local CPU wheel of torch instead of gigabytes of CUDA.
-$(INSTALLED): pyproject.toml constraints.txt requirements/dev.txt $(TOOLS)/uv/.installed
+# `make run` needs the packages of the model server and facade only (docs/adr/0154-cpu-torch-and-a-small-first-installation.md).
+$(RUNNABLE): pyproject.toml constraints.txt requirements/model-server.txt requirements/build.txt $(TOOLS)/uv/.installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "thale needs Python 3.11: pass its path with make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing thale into $(VENV): 1.7 GB on disk, about 0.6 GB to download"
 	$(PYTHON) -m venv $(VENV)
-	$(TOOLS)/uv/bin/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(LOCKED) requirements/dev.txt
-	$(BIN)/$(PIP) --constraint constraints.txt torch==2.13.0
+	$(TOOLS)/uv/bin/uv pip install --compile-bytecode --python $(BIN)/python $(LOCKED) requirements/model-server.txt
+	$(TOOLS)/uv/bin/uv pip install --quiet --python $(BIN)/python $(LOCKED) requirements/build.txt
+	.ci/install-torch $(BIN)/python $(TOOLS)/uv/bin/uv
 	$(BIN)/$(PIP) --no-deps --no-build-isolation --editable .
+	$(BIN)/pip check
+	@touch $@
+
+$(INSTALLED): $(RUNNABLE) requirements/dev.txt
+	@echo "Installing the tools of developers into $(VENV): 1.1 GB more on disk"
+	$(TOOLS)/uv/bin/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(LOCKED) requirements/dev.txt
 	$(BIN)/pip check
 	@touch $@
 
@@ -82,7 +91,7 @@ web-test: web ## Check the types, the style and the components of the web page
 	$(NPM) test
 
 .PHONY: run
-run: install ## Start the platform, analyse a plate (IMAGE=path), serve until Ctrl-C (PORT=8080)
+run: $(RUNNABLE) ## Start the platform, analyse a plate (IMAGE=path), serve until Ctrl-C (PORT=8080)
 	@$(MAKE) --no-print-directory web >/dev/null || \
 	  echo 'The web page is not built, because PyPI or the npm registry is unreachable: run `make web` to see the reason.'
 	@exec $(BIN)/thale up --analyze '$(IMAGE)' --out '$(OUT)' $(if $(PORT),--port '$(PORT)')
@@ -105,7 +114,7 @@ LOWEST := $(TOOLS)/lowest
 test-lowest: install ## Run the unit tests of the programs with the oldest permitted dependencies, and measure a plate
 	$(PYTHON) -m venv $(LOWEST)
 	$(TOOLS)/uv/bin/uv pip install --quiet --python $(LOWEST)/bin/python $(LOCKED) requirements/lowest.txt
-	$(LOWEST)/bin/$(PIP) --constraint constraints.txt torch==2.13.0
+	.ci/install-torch $(LOWEST)/bin/python $(TOOLS)/uv/bin/uv
 	$(LOWEST)/bin/$(PIP) --no-deps --no-build-isolation --editable .
 	$(LOWEST)/bin/pip check
 	$(LOWEST)/bin/python -m pytest --numprocesses auto -m '$(UNIT)' services/tests/auth services/tests/batch services/tests/exports \
@@ -289,6 +298,10 @@ fuzz: install ## Fuzz each parser of untrusted bytes with atheris (MINUTES=5 eac
 	for target in image-header tiff-directories infer-request rsml; do \
 	  PYTHONPATH=services:. $(BIN)/python services/tests/fuzz/run_atheris.py $$target --minutes $(or $(MINUTES),5) || exit 1; \
 	done
+
+.PHONY: fuzz-http
+fuzz-http: install ## Send 100 generated requests to each operation of the HTTP API, four times as many as `make test`
+	THALE_FUZZ_EXAMPLES=100 $(BIN)/pytest -m integration services/tests/facade/integration/test_openapi_fuzz.py
 
 .PHONY: format
 format: install ## Format the code with ruff

@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 
 from tests.support import start_caches
-from tests.support.tiny_models import write_tiny_model
 from thale.local.data_dir import DataDir
 from thale.schemas import Task
 
@@ -22,6 +21,8 @@ TIMEOUT_S = 240
 
 def write_weights(folder: Path) -> Path:
     """Write tiny random models as `MODEL/VERSION` folders."""
+    from tests.support.tiny_models import write_tiny_model  # torch takes seconds, also in runs without a platform
+
     for seed, (name, task) in enumerate(MODELS.items()):
         model_dir = folder / name / "1.0.0"
         model = write_tiny_model(model_dir, task, seed, name=name)
