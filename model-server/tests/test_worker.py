@@ -38,6 +38,17 @@ def test_worker_imports_the_real_torch_for_handlers(tmp_path: Path) -> None:
     assert run_worker(tmp_path, program).split() == ["3"]
 
 
+@pytest.mark.slow
+def test_handlers_import_no_slow_packages() -> None:
+    slow = ("torch", "scipy.spatial", "scipy.signal", "scipy.optimize", "skimage", "thale_models.synthesis")
+    program = (
+        "import sys, thale_models.handlers.segment, thale_models.handlers.landmarks\n"
+        f"print([name for name in {slow!r} if name in sys.modules])"
+    )
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert completed.stdout == "[]\n"
+
+
 def test_worker_runs_other_programs_like_python(tmp_path: Path) -> None:
     program = "import sys; print(sys.argv[1:], __name__)"
     assert run_worker(tmp_path, program, "-x", name="metric_collector.py").strip() == "['-x'] __main__"
