@@ -34,6 +34,7 @@ def test_dependabot_names_folders_with_manifests() -> None:
     manifests = {
         "pip": "pyproject.toml",
         "docker": "Dockerfile",
+        "npm": "package-lock.json",
         "terraform": "*.tf",
         "github-actions": ".github/workflows",
     }
