@@ -44,7 +44,7 @@ DEFAULT_WEIGHTS = ROOT / "model-server" / "weights"
 
 
 @dataclass(frozen=True)
-class Target:
+class MeasuredServer:
     """Receiver of the photographs: TorchServe or the facade."""
 
     session: aiohttp.ClientSession
@@ -128,7 +128,7 @@ async def measure_throughput(
     )
 
 
-async def send_for(target: Target, body: bytes, clients: int, seconds: float) -> float:
+async def send_for(target: MeasuredServer, body: bytes, clients: int, seconds: float) -> float:
     """Return the requests per second of several clients. Each of them waits for its response."""
     started_s, completed = time.perf_counter(), 0
 
@@ -143,7 +143,9 @@ async def send_for(target: Target, body: bytes, clients: int, seconds: float) ->
 
 
 @asynccontextmanager
-async def open_targets(platform: PlatformProcess, mm_per_px: float) -> AsyncIterator[tuple[Target, Target]]:
+async def open_targets(
+    platform: PlatformProcess, mm_per_px: float
+) -> AsyncIterator[tuple[MeasuredServer, MeasuredServer]]:
     """Connect to TorchServe and to the facade of a platform."""
     running = DataDir(platform.home).find_running_platform()
     if running is None:
@@ -159,8 +161,8 @@ async def open_targets(platform: PlatformProcess, mm_per_px: float) -> AsyncIter
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as proxied,
     ):
         yield (
-            Target(direct, f"http://{HTTP_HOST}/predictions/plate-landmarks/1.0.0", direct_headers),
-            Target(proxied, f"{platform.url}/v1/landmarks?{query}", headers | {"Content-Type": "image/jpeg"}),
+            MeasuredServer(direct, f"http://{HTTP_HOST}/predictions/plate-landmarks/1.0.0", direct_headers),
+            MeasuredServer(proxied, f"{platform.url}/v1/landmarks?{query}", headers | {"Content-Type": "image/jpeg"}),
         )
 
 
