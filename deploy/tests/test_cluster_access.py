@@ -35,6 +35,19 @@ NO_NAME = "Unable to connect to the server: dial tcp: lookup api.example.org on 
         (NEW_CLUSTER, "the cluster of laptop has another certificate authority", "kind export kubeconfig"),
         (REFUSED, "the cluster of laptop does not respond (The connection", "start the cluster"),
         (NO_NAME, "the cluster of laptop does not respond (Unable to connect", "start the cluster"),
+        *(
+            (
+                f"dial tcp 10.0.0.1:443: {reason}",
+                "the cluster of laptop does not respond (dial tcp",
+                "start the cluster",
+            )
+            for reason in (
+                "connect: no route to host",
+                "i/o timeout",
+                "context deadline exceeded",
+                "TLS handshake timeout",
+            )
+        ),
     ],
 )
 def test_access_error_is_one_sentence_with_its_remedy(output: str, problem: str, remedy: str) -> None:
