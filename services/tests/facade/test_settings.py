@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support.sample_error_models import sample_error_model
+from thale.errors import describe_settings_error
 from thale.facade.settings import FacadeSettings
 
 
@@ -38,3 +39,17 @@ def test_facade_starts_without_image_processing() -> None:
     program = f"import sys, thale.facade.app; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://thale:secret@db/thale", "mysql://thale@db/thale", "postgresql+psycopg://thale@db/thale", "x"]
+)
+def test_database_url_is_postgresql_without_a_password(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        FacadeSettings(release_state_path="state.json", experiments_path="x", experiments_database_url=url)
+    assert "secret" not in describe_settings_error(caught.value)
+
+
+def test_experiment_store_needs_a_folder() -> None:
+    with pytest.raises(ValidationError, match="THALE_EXPERIMENTS_PATH"):
+        FacadeSettings(release_state_path="state.json", experiments_database_url="postgresql://thale@db/thale")

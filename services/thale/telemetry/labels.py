@@ -9,7 +9,7 @@ MAX_MEGAPIXELS_BY_SIZE = {"1mp": 1.0, "4mp": 4.0, "16mp": 16.0}
 """Maximum megapixels of each size class. The latency objectives in `slo.toml` use the same classes."""
 _LARGER, _NO_IMAGE = "larger", "none"
 
-ROUTE = Label("route", "route template; `unknown` if no route matches the path", 64)
+ROUTE = Label("route", "route template; `unknown` if no route matches the path", 42)
 STATUS = Label("status", "HTTP status; 499 if the client disconnected", 24)
 SIZE = Label.one_of(
     "size",

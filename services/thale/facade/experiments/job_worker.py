@@ -79,7 +79,7 @@ class JobWorker:
             try:
                 delay_s = await self._run_one(f"{self._id}-{number}"[:40])
             except ExperimentStoreError as error:
-                logger.warning("experiment store unavailable", extra={"error": str(error)})
+                logger.warning("experiment store unavailable", extra={"code": error.code})
                 delay_s = _IDLE_POLL_S
             # Isolation boundary between the images of jobs: the worker must outlive an unexpected error.
             except Exception:
@@ -111,7 +111,7 @@ class JobWorker:
                 await asyncio.shield(asyncio.ensure_future(release))
             raise
         except _TEMPORARY as error:
-            logger.info("job waits for the server", extra={"job": claimed.job_id, "code": error.code})
+            logger.info("job waits for the server", extra={"code": error.code})
             await self._service.store.call(lambda store: store.jobs.release(claimed))
             await asyncio.sleep(_UNAVAILABLE_DELAY_S)
         return 0.0
