@@ -1,8 +1,8 @@
 """Generates docs/cli.md, the reference of the commands: python -m tools.generate.cli_reference."""
 
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 import typer.cli
 
@@ -30,8 +30,11 @@ def _render(program: typer.Typer, name: str) -> str:
     return text.strip()
 
 
-def _show_whole_summaries(command: click.Command) -> None:
-    """Set the summaries of all sub-commands to the first paragraph of their help. Click shortens others."""
+def _show_whole_summaries(command: Any) -> None:
+    """Set the summaries of all sub-commands to the first paragraph of their help. Click shortens others.
+
+    The type of a command is Click's own, or that of the copy in newer versions of Typer.
+    """
     for child in getattr(command, "commands", {}).values():
         child.short_help = " ".join((child.help or "").split("\n\n")[0].split())
         _show_whole_summaries(child)

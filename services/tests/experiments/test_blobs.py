@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from thale.errors import ExperimentStoreError
-from thale.experiments.blobs import BlobStore, open_blob_store
+from thale.experiments.blobs import ImageBlobs, open_blob_store
 
 DATA = b"bytes of an image"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
-def check_blobs(blobs: BlobStore) -> None:
+def check_blobs(blobs: ImageBlobs) -> None:
     for _ in range(2):
         blobs.put(SHA256, DATA)
     assert blobs.get(SHA256) == DATA
@@ -60,4 +60,4 @@ def test_container_keeps_bytes_by_digest(tmp_path: Path) -> None:
             bearer_token=FakeCredential().get_token().token,
             client_options={"allow_invalid_certificates": True},
         )
-        check_blobs(BlobStore(store, url))
+        check_blobs(ImageBlobs(store, url))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 
-class BlobStore:
+class ImageBlobs:
     """Bytes by digest."""
 
     def __init__(self, store: "ObjectStore", address: str, folder: Path | None = None) -> None:
@@ -100,7 +100,7 @@ def _key(sha256: str) -> str:
     return f"images/{sha256[:2]}/{sha256}"
 
 
-def open_blob_store(folder: Path, url: str | None = None) -> BlobStore:
+def open_blob_store(folder: Path, url: str | None = None) -> ImageBlobs:
     """Return the blob store at a URL such as https://ACCOUNT.blob.core.windows.net/CONTAINER, or in a folder.
 
     A container uses the workload identity or `az login` of this process, through DefaultAzureCredential.
@@ -109,7 +109,7 @@ def open_blob_store(folder: Path, url: str | None = None) -> BlobStore:
         ExperimentStoreError: If the folder cannot be created.
     """
     if url is not None:
-        return BlobStore(_azure_store(url), url)
+        return ImageBlobs(_azure_store(url), url)
     from obstore.store import LocalStore
 
     path = folder / "blobs"
@@ -119,7 +119,7 @@ def open_blob_store(folder: Path, url: str | None = None) -> BlobStore:
         raise ExperimentStoreError(
             f"{path} cannot be created ({error.strerror}): check the permissions of its folder"
         ) from error
-    return BlobStore(LocalStore(path), str(path), path)
+    return ImageBlobs(LocalStore(path), str(path), path)
 
 
 def _azure_store(url: str) -> "ObjectStore":

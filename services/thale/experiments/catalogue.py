@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
 
 from thale.errors import ExperimentExistsError, UnknownExperimentError
-from thale.experiments.blobs import BlobStore
+from thale.experiments.blobs import ImageBlobs
 from thale.experiments.database import Database
 from thale.experiments.design import ParsedDesign, match_rows
 from thale.experiments.models import DesignRow, ExperimentImageRow, ExperimentRow, ImageRow
@@ -18,7 +18,7 @@ _IMAGES_AT_A_TIME = 500
 class ExperimentCatalogue:
     """Creates, lists, describes and deletes experiments."""
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: ImageBlobs) -> None:
         self._database = database
         self._blobs = blobs
 

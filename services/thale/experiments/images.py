@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, update
 
 from thale.errors import UnknownImageError
-from thale.experiments.blobs import BlobStore
+from thale.experiments.blobs import ImageBlobs
 from thale.experiments.catalogue import get_experiment, lock_experiment
 from thale.experiments.database import Database
 from thale.experiments.measurements import PreparedMeasurement, save_measurement
@@ -38,7 +38,7 @@ class NewImage:
 class ImageStore:
     """Adds, lists and reads images."""
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: ImageBlobs) -> None:
         self._database = database
         self._blobs = blobs
 

@@ -4,7 +4,7 @@ from typing import Self
 
 from thale.errors import ExperimentStoreError
 from thale.experiments.address import StoreAddress
-from thale.experiments.blobs import BlobStore, open_blob_store
+from thale.experiments.blobs import ImageBlobs, open_blob_store
 from thale.experiments.catalogue import ExperimentCatalogue
 from thale.experiments.corrections import CorrectionLog
 from thale.experiments.database import Database
@@ -17,7 +17,7 @@ from thale.experiments.migrate import migrate
 class ExperimentStore:
     """Experiments, images, measurements, corrections and jobs. Its methods block: call them in a thread."""
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: ImageBlobs) -> None:
         self.database = database
         self.experiments = ExperimentCatalogue(database, blobs)
         self.images = ImageStore(database, blobs)

@@ -21,7 +21,7 @@ _IN_FILE, _IN_ITEM_DATA = 0, 1
 
 
 @dataclass(frozen=True)
-class Property:
+class ItemProperty:
     """One property of an item, such as its size (ispe) or a rotation (irot)."""
 
     kind: bytes
@@ -44,7 +44,7 @@ class HeifItems:
     items: dict[int, Item] = field(default_factory=dict)
     references: dict[tuple[bytes, int], tuple[int, ...]] = field(default_factory=dict)
     """Targets of the references of a kind from an item, such as the tiles (dimg) of a grid."""
-    _properties: list[Property] = field(default_factory=list)
+    _properties: list[ItemProperty] = field(default_factory=list)
     _associations: dict[int, list[int]] = field(default_factory=dict)
     _locations: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """Construction method, offset and length of each item that has one extent."""
@@ -52,7 +52,7 @@ class HeifItems:
     """Last offset of each item that is a part of the file."""
     _item_data: tuple[int, int] = (0, 0)
 
-    def properties(self, item_id: int) -> list[Property]:
+    def properties(self, item_id: int) -> list[ItemProperty]:
         """Return the properties of an item in the order of their association."""
         indices = self._associations.get(item_id, ())
         return [self._properties[index - 1] for index in indices if 1 <= index <= len(self._properties)]
@@ -176,7 +176,7 @@ class _Reader:
         for kind, child, child_end in self._children(start, end):
             if kind == b"ipco":
                 self._found._properties += [
-                    Property(name, self._data[first:last]) for name, first, last in self._children(child, child_end)
+                    ItemProperty(name, self._data[first:last]) for name, first, last in self._children(child, child_end)
                 ]
             elif kind == b"ipma":
                 self._read_associations(child, child_end)

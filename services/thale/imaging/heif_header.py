@@ -7,7 +7,7 @@ item. The orientation of its EXIF block has no effect, because encoders leave it
 import struct
 
 from thale.errors import DamagedImageError, UnsupportedImageError
-from thale.imaging.heif_boxes import HeifItems, Property, read_items
+from thale.imaging.heif_boxes import HeifItems, ItemProperty, read_items
 from thale.imaging.image_headers import Header
 
 MAX_CODED_PIXELS = 110_000_000
@@ -164,7 +164,7 @@ def _cropped_size(payload: bytes, width: int, height: int, orientation: int) -> 
     return cropped
 
 
-def _turn(orientation: int, applied: Property) -> int:
+def _turn(orientation: int, applied: ItemProperty) -> int:
     """Return the orientation after a further rotation (counter-clockwise quarters) or mirroring."""
     value = applied.payload[0] if applied.payload else 0
     step = (1, 8, 3, 6)[value & 3] if applied.kind == b"irot" else (4, 2)[value & 1]

@@ -11,9 +11,13 @@ def upgrade() -> None:
     """Create all tables."""
     _create_experiments()
     _create_measurements()
+    _create_corrections()
+    _create_subjects()
     _create_traits()
-    _create_links()
+    _create_experiment_images()
+    _create_experiment_measurements()
     _create_jobs()
+    _create_events()
 
 
 def _create_experiments() -> None:
@@ -83,6 +87,9 @@ def _create_measurements() -> None:
         ),
         sa.PrimaryKeyConstraint("measurement_id", name=op.f("pk_measurement_documents")),
     )
+
+
+def _create_corrections() -> None:
     op.create_table(
         "corrections",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -103,7 +110,7 @@ def _create_measurements() -> None:
         batch_op.create_index(batch_op.f("ix_corrections_measurement_id"), ["measurement_id"])
 
 
-def _create_traits() -> None:
+def _create_subjects() -> None:
     op.create_table(
         "subjects",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -126,6 +133,9 @@ def _create_traits() -> None:
     )
     with op.batch_alter_table("subjects") as batch_op:
         batch_op.create_index(batch_op.f("ix_subjects_measurement_id"), ["measurement_id"])
+
+
+def _create_traits() -> None:
     op.create_table(
         "trait_definitions",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -164,7 +174,7 @@ def _create_traits() -> None:
     )
 
 
-def _create_links() -> None:
+def _create_experiment_images() -> None:
     op.create_table(
         "experiment_images",
         sa.Column("experiment_id", sa.String(length=32), nullable=False),
@@ -190,6 +200,9 @@ def _create_links() -> None:
         batch_op.create_index(batch_op.f("ix_experiment_images_experiment_id_number"), ["experiment_id", "number"])
         batch_op.create_index(batch_op.f("ix_experiment_images_measurement_id"), ["measurement_id"])
         batch_op.create_index(batch_op.f("ix_experiment_images_sha256"), ["sha256"])
+
+
+def _create_experiment_measurements() -> None:
     op.create_table(
         "experiment_measurements",
         sa.Column("experiment_id", sa.String(length=32), nullable=False),
@@ -253,6 +266,9 @@ def _create_jobs() -> None:
     with op.batch_alter_table("job_items") as batch_op:
         batch_op.create_index(batch_op.f("ix_job_items_sha256"), ["sha256"])
         batch_op.create_index(batch_op.f("ix_job_items_state_lease_until"), ["state", "lease_until"])
+
+
+def _create_events() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
