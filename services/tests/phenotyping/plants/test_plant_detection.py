@@ -1,12 +1,9 @@
 import numpy as np
 import pytest
-from skimage.draw import ellipse
 
-from tests.support.skeleton_drawings import DrawnGraph, draw_graph, same_frame
+from tests.support.skeleton_drawings import DrawnGraph, draw_graph
 from thale.phenotyping.plants.plant_detection import PlantCandidate, detect_plants
 from thale.phenotyping.plants.polyline import Points
-from thale.phenotyping.plants.probability_maps import ProbabilityMaps
-from thale.phenotyping.plants.skeleton_graph import RootGraph
 from thale.schemas import Flag, Landmark
 
 
@@ -258,31 +255,6 @@ def test_candidate_position_is_shoot_centroid_without_base(rows: tuple[str, str]
     candidate = PlantCandidate(None, shoot_rc=np.argwhere(example.maps.shoot_HW > 0))
     assert candidate.position_xy.tolist() == position_xy
     assert PlantCandidate(np.array([3.0, 4.0]), shoot_rc=candidate.shoot_rc).position_xy.tolist() == [3, 4]
-
-
-def speck(length_px: int, width_px: int, level: int = 255, y_px: int = 20) -> ProbabilityMaps:
-    """Return maps with one speck at 20 px per mm, and no root."""
-    height, width = 1000, 100
-    seed_HW = np.zeros((height, width), np.uint8)
-    rows, cols = ellipse(y_px, 50, width_px / 2, length_px / 2, shape=seed_HW.shape)
-    seed_HW[rows, cols] = level
-    empty_HW = np.zeros_like(seed_HW)
-    return ProbabilityMaps(empty_HW, empty_HW, seed_HW, same_frame(height, width), 20.0)
-
-
-@pytest.mark.parametrize(
-    ("maps", "codes_of_plate"),
-    [
-        (speck(10, 6), []),  # 0.5 x 0.3 mm
-        (speck(6, 6), ["stray_seed"]),  # dust of 0.3 mm
-        (speck(14, 4), ["stray_seed"]),  # a fibre of 0.7 x 0.2 mm
-        (speck(10, 6, level=150), ["stray_seed"]),  # too faint
-    ],
-)
-def test_speck_is_seed_by_size_and_probability(maps: ProbabilityMaps, codes_of_plate: list[str]) -> None:
-    plants, flags = detect_plants(maps, RootGraph(maps), [], {})
-    assert codes(flags) == codes_of_plate
-    assert len(plants) == 1 - len(codes_of_plate)
 
 
 @pytest.mark.parametrize(("below_mm", "count"), [(11, 2), (14, 1)])
