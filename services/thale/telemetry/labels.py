@@ -16,7 +16,7 @@ SIZE = Label.one_of(
     "size class of the image by megapixels; `none` if there is no image or its header was not read",
     (*MAX_MEGAPIXELS_BY_SIZE, _LARGER, _NO_IMAGE),
 )
-CODE = Label("code", "stable code of the problem, as under /problems/", 64)
+CODE = Label("code", "stable code of the problem, as under /problems/", 96)
 AUTHENTICATION_METHOD = Label.one_of(
     "method", "kind of the credential; `none` if the request has none", ("api_key", "token", "none")
 )

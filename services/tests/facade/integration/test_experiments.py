@@ -204,7 +204,10 @@ def test_unavailable_store_leaves_measurements_alone(settings: FacadeSettings, t
 def test_commands_store_and_export_an_experiment(facade: Facade, tmp_path: Path) -> None:
     name, photographs = f"cli {uuid.uuid4().hex}", tmp_path / "photographs"
     photographs.mkdir()
-    (photographs / "plate_1.png").write_bytes(sample_images.png())
+    # Bytes that no other experiment has, so that the deletion removes them.
+    (photographs / "plate_1.png").write_bytes(
+        sample_images.encode(Image.fromarray(sample_images.seedlings(211, 223)), "PNG")
+    )
     (photographs / "damaged.png").write_bytes(b"no image at all")
     (tmp_path / "design.csv").write_text("plate,genotype\nplate_1,col-0\n")
 

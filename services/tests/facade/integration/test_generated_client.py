@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -59,10 +60,15 @@ def operations(package: str) -> dict[str, ModuleType]:
     }
 
 
+def new_experiment() -> bytes:
+    """Return the body of a request for an experiment, with a name that no other one has."""
+    return json.dumps({"name": f"generated client {uuid.uuid4().hex}"}).encode()
+
+
 def experiment_paths(facade: Facade, folder: Path) -> dict[str, str]:
     """Return the path parameters of a new experiment, with a measurement and a job of it."""
     json_type = {"Content_Type": "application/json"}
-    experiment = facade.post("/v1/experiments", b'{"name": "generated client"}', **json_type).json["id"]
+    experiment = facade.post("/v1/experiments", new_experiment(), **json_type).json["id"]
     facade.post(f"/v1/experiments/{experiment}/images", dish(), "mm_per_px=0.25&name=plate_1.png")
     body = json.dumps({"experiment": experiment, "remeasure": True, "priority": -10}).encode()
     job = facade.post("/v1/jobs", body, **json_type).json["id"]
@@ -85,12 +91,12 @@ def test_generated_client_runs_every_operation(generated: str, facade: Facade, s
     bodies: dict[str, Any] = {
         "infer": lambda: models.InferRequest.from_dict({"inputs": [tensor]}),
         "follow": lambda: models.SeriesRequest.from_dict({"photographs": photographs}),
-        "create_experiment": lambda: models.ExperimentRequest(name="from a generated client"),
+        "create_experiment": lambda: models.ExperimentRequest.from_dict(json.loads(new_experiment())),
         "submit_job": lambda: models.JobRequest(experiment=paths["experiment"], remeasure=True),
         "add_correction": lambda: models.CorrectionRequest.from_dict(
             {"reason": "test", "plants": [{"id": 1, "roots": [{"id": "1", "points": [[1.0, 2.0], [3.0, 4.0]]}]}]}
         ),
-        "put_design": lambda: [models.PutDesignJsonBodyItem.from_dict({"plate": "plate_1", "genotype": "col-0"})],
+        "put_design": lambda: [models.PutDesignBodyItem.from_dict({"plate": "plate_1", "genotype": "col-0"})],
         "image": lambda: file_type(io.BytesIO(sample_images.png())),
     }
     paths = {
