@@ -74,7 +74,7 @@ def test_rollout_rolls_back_a_bad_version_without_user_errors(
         wait_until(lambda: environment.release().canary is None, _TIMEOUT_S)
         # Slow responses of the canary that began before the rollback arrive after it.
         served = len(users.versions)
-        wait_until(lambda: STABLE_AGAIN <= users.versions[served:].count(STABLE))
+        wait_until(lambda: users.versions[served:].count(STABLE) >= STABLE_AGAIN)
         wait_until(lambda: set(users.versions[-STABLE_AGAIN:]) == {STABLE})
     assert set(users.statuses) == {200}, users.errors
     assert (last_event(environment).what, last_event(environment).version) == ("roll back", CANARY)
