@@ -69,10 +69,16 @@ def experiment_paths(facade: Facade, folder: Path) -> dict[str, str]:
     """Return the path parameters of a new experiment, with a measurement and a job of it."""
     json_type = {"Content_Type": "application/json"}
     experiment = facade.post("/v1/experiments", new_experiment(), **json_type).json["id"]
-    facade.post(f"/v1/experiments/{experiment}/images", dish(), "mm_per_px=0.25&name=plate_1.png")
+    added = facade.post(f"/v1/experiments/{experiment}/images", dish(), "mm_per_px=0.25&name=plate_1.png")
     body = json.dumps({"experiment": experiment, "remeasure": True, "priority": -10}).encode()
     job = facade.post("/v1/jobs", body, **json_type).json["id"]
-    return {"experiment": experiment, "measurement": store_sample(folder, experiment), "job": job}
+    # A correction needs plants, which the dish lacks, and `reproduce` a readable image, which the sample lacks.
+    return {
+        "experiment": experiment,
+        "measurement": store_sample(folder, experiment),
+        "image_measurement": added.json["measurement_id"],
+        "job": job,
+    }
 
 
 def test_generated_client_runs_every_operation(generated: str, facade: Facade, settings: FacadeSettings) -> None:
@@ -111,7 +117,7 @@ def test_generated_client_runs_every_operation(generated: str, facade: Facade, s
     for name, module in sorted(found.items(), key=lambda item: item[0] == "delete_experiment"):
         parameters = inspect.signature(module.sync_detailed).parameters
         arguments: dict[str, Any] = {
-            key: paths[key]
+            key: paths["image_measurement" if name == "reproduce_measurement" else key]
             for key, parameter in parameters.items()
             if parameter.default is parameter.empty and key not in ("client", "body")
         }
