@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.manifests import OVERLAYS, Manifest, containers, of_kind, overlay, selects
 from thale.facade.settings import FacadeSettings
+from thale.kserve import checkpoint
+from thale.release.controller import cluster
 
 PINNED = re.compile(r"[^@]+@sha256:[0-9a-f]{64}|[^@:]+(:\d+/[^@:]+)?:v?\d[\w.+-]*")
 """Pattern of an image reference with a digest or an exact version tag."""
@@ -52,6 +54,18 @@ def _secrets(container: Manifest) -> list[str]:
 def _is_path(entry: Manifest) -> bool:
     """Return whether an environment variable is the path of a file with the secret."""
     return str(entry["name"]).endswith("_PATH") and str(entry.get("value", "")).startswith("/etc/")
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_facade_mounts_the_controllers_checkpoint(name: str) -> None:
+    pod = of_kind(overlay(name), "Deployment")["facade"]["spec"]["template"]["spec"]
+    [config_map] = [volume["configMap"] for volume in pod["volumes"] if volume["name"] == "release-watch"]
+    assert (config_map["name"], config_map["items"][0]["key"]) == (cluster.WATCH_OBJECT_NAME, checkpoint.KEY)
+    assert config_map["optional"]  # the facade starts before the first controller
+    [container] = pod["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    [mount] = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "release-watch"]
+    assert environment["THALE_CONTROLLER_CHECKPOINT_PATH"] == f"{mount}/{config_map['items'][0]['path']}"
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

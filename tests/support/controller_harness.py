@@ -13,12 +13,12 @@ from thale.release.controller.checkpoint import FileCheckpointStore, load_checkp
 from thale.release.controller.controller import Intervals, ReleaseEnvironment, RolloutController
 from thale.release.controller.leader_election import FileLease
 from thale.release.controller.metrics_scraper import MetricsScraper
-from thale.release.controller.status import VersionCounts, rollout_status
 from thale.release.copies.copier import ReleaseCopier
 from thale.release.judge.policy import read_policy
 from thale.release.lifecycle import transitions
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release
+from thale.schemas.release_status import ReleaseStatus, VersionCounts
 from thale.slo import read_slo
 
 SLO, POLICY = read_slo(), read_policy()
@@ -72,7 +72,9 @@ class ControllerHarness:
     def canary_counts(self) -> VersionCounts | None:
         """Counts of the canary in this step."""
         checkpoint_store = FileCheckpointStore(self.folder / "checkpoint.json")
-        return rollout_status({MODEL: self.release}, load_checkpoint(checkpoint_store)).models[0].canary_counts
+        checkpoint = load_checkpoint(checkpoint_store)
+        report = checkpoint.rollouts.get(MODEL) if checkpoint is not None else None
+        return ReleaseStatus.from_release(self.release, report).canary_counts
 
     def apply_manually(self, transition: Callable[[Release], Release]) -> None:
         update_release(self.target, MODEL, transition)

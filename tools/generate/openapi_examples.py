@@ -5,6 +5,7 @@ from typing import Any
 
 from thale._version import __version__
 from tools.generate.openapi_experiments import EXPERIMENT_EXAMPLES, EXPERIMENT_PARAMETERS, measurement_example
+from tools.generate.openapi_rollouts import ROLLOUTS_EXAMPLE
 
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _SEGMENTER = {"name": "plate-seg", "version": "1.0.0", "digest": f"sha256:{_SHA256}", "engine": "openvino 2026.4"}
@@ -249,6 +250,7 @@ RESPONSE_EXAMPLES: Mapping[tuple[str, str], Any] = {
     ("getMeasurement", _JSON): measurement_example(_PHENOTYPE),
     ("listModels", _JSON): [_MODEL],
     ("getModel", _JSON): _MODEL,
+    ("listRollouts", _JSON): ROLLOUTS_EXAMPLE,
     ("getIndex", _JSON): {
         "name": "thale",
         "version": __version__,

@@ -103,6 +103,7 @@ _ERRORS: Mapping[str, ErrorTypes] = {
     **EXPERIMENT_ERRORS,
     "listModels": (errors.ModelUnavailableError,),
     "getModel": _MODELS,
+    "listRollouts": (errors.ModelUnavailableError,),
     "describeProblem": (errors.ParameterError,),
     "listModelNames": (errors.ModelUnavailableError,),
     "getModelMetadata": _MODELS,

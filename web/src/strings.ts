@@ -170,16 +170,57 @@ export const strings = {
     reopen: "Review again",
   },
   models: {
-    title: "Models",
+    title: "Models and rollouts",
     version: "Version",
     state: "State",
     traffic: "Traffic",
+    requests: "Requests",
+    errors: "Errors",
+    fallbacks: "Fallbacks",
     role: "Role",
-    stable: "stable",
-    canary: "canary",
-    loaded: "loaded",
+    roles: { stable: "stable", canary: "canary", shadow: "shadow", loaded: "loaded" },
     digest: "Digest",
+    versionsOf: (model: string) => `Versions of ${model}`,
+    rollout: (version: string, percent: number) =>
+      `Version ${version} is rolled out and serves ${percent} % of the requests.`,
+    since: (time: string, age: string) => `Step since ${time} UTC (${age}).`,
+    steps: "Steps of the rollout",
+    stepStates: { done: "done", current: "current step", next: "not reached" },
+    verdict: "Verdict:",
+    decisions: {
+      promote: "The next step may start.",
+      hold: "Stays at this step: a suspected regression, or no evidence yet.",
+      inconclusive: "Stays at this step: too few requests.",
+      "roll back": "The canary is removed.",
+    },
+    noVerdict: "No verdict about this step is known.",
+    checks: (count: number) => (count === 1 ? "1 check" : `${count} checks`),
+    history: (count: number) => (count === 1 ? "1 change" : `${count} changes`),
+    change: (what: string, version: string, percent: number, stable: string) =>
+      `${what} ${version}${what === "canary" || what === "step" ? `, ${percent} %` : ""}${
+        stable === version ? "" : ` (${stable} is stable)`
+      }`,
+    noHistory: "No changes yet.",
     none: "No model is released.",
     loading: "Loading…",
+    outdated: (error: string) => `Not updated: ${error}`,
+    sources: {
+      title: "Sources",
+      release: {
+        file: "Versions, weights and changes: the release state file of this server.",
+        cluster: "Versions, weights and changes: the InferenceServices of this server's namespace.",
+      },
+      controller: {
+        reporting: (leader: string, age: string) =>
+          `Verdicts, requests and errors since the start of the step: the rollout controller (${leader}), ${age} ago.`,
+        stopped: (leader: string, age: string) =>
+          `Verdicts and counts are ${age} old: the rollout controller (${leader}) has stopped.`,
+        silent: () =>
+          "Verdicts and counts: no rollout controller has reported yet. See `thale release watch`.",
+        hidden: () =>
+          "Verdicts and counts: this server has no access to the rollout controller. Use `thale release status`.",
+      },
+      unreachable: (facade: string, reason: string) => `${facade} is not counted: ${reason}`,
+    },
   },
 } as const;

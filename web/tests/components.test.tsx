@@ -167,7 +167,7 @@ describe("ApiClient", () => {
     vi.stubGlobal("fetch", fetched);
     const client = new ApiClient();
     client.signIn("thale_key");
-    await client.listModels();
+    await client.listModels(new AbortController().signal);
     const [path, init] = fetched.mock.calls[0] as [string, RequestInit];
     expect(path).toBe("v1/models");
     expect(init.credentials).toBe("omit");
@@ -189,7 +189,7 @@ describe("ApiClient", () => {
           new Response(JSON.stringify(problem), { status: 429, headers: { "Retry-After": "7" } }),
         ),
     );
-    await expect(new ApiClient().listModels()).rejects.toMatchObject({
+    await expect(new ApiClient().listModels(new AbortController().signal)).rejects.toMatchObject({
       message: "Wait.",
       title: "The limit is reached",
       status: 429,

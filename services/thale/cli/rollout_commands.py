@@ -14,7 +14,6 @@ from thale.cli.target_options import TargetOptions
 from thale.errors import InvalidTransitionError, ParameterError, ReleaseError, StoreError
 from thale.release.controller.checkpoint import Checkpoint, load_checkpoint
 from thale.release.controller.controller import ReleaseEnvironment
-from thale.release.controller.status import ModelStatus, Status, rollout_status
 from thale.release.copies.release_copies import ReleaseCopies
 from thale.release.lifecycle import transitions
 from thale.release.lifecycle.transitions import Author
@@ -22,6 +21,7 @@ from thale.release.registry.stores import open_store
 from thale.release.targets import ReleaseTarget
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release
+from thale.schemas.release_status import ReleaseStatus, ReleaseStatusList
 
 _POLL_INTERVAL_S = 2.0
 
@@ -31,7 +31,7 @@ Transition = Callable[[Release, ReleaseTarget, Author], Release]
 def apply_transition(
     target_options: TargetOptions,
     model: str | None,
-    why: Callable[[ModelStatus], str],
+    why: Callable[[ReleaseStatus], str],
     transition: Transition,
     console: Console,
 ) -> None:
@@ -60,7 +60,7 @@ def apply_transition(
         console.print(escape(event_line(name, after.history[-1])), highlight=False, soft_wrap=True)
 
 
-def reason_from_option(why: str) -> Callable[[ModelStatus], str]:
+def reason_from_option(why: str) -> Callable[[ReleaseStatus], str]:
     """Return a function that returns the reason in --why.
 
     Raises:
@@ -71,7 +71,7 @@ def reason_from_option(why: str) -> Callable[[ModelStatus], str]:
     return lambda status: why.strip()
 
 
-def reason_from_judge(status: ModelStatus) -> str:
+def reason_from_judge(status: ReleaseStatus) -> str:
     """Return the judge's reasons for the next step.
 
     Raises:
@@ -86,7 +86,7 @@ def reason_from_judge(status: ModelStatus) -> str:
     return f"approved by the judge: {'; '.join(verdict.reasons)}"
 
 
-def reason_for_promotion(status: ModelStatus) -> str:
+def reason_for_promotion(status: ReleaseStatus) -> str:
     """Return the judge's reasons for the promotion.
 
     Raises:
@@ -242,7 +242,7 @@ def show_status(target_options: TargetOptions, model: str | None, console: Conso
             return
 
 
-def read_status(environment: ReleaseEnvironment, model: str | None) -> Status:
+def read_status(environment: ReleaseEnvironment, model: str | None) -> ReleaseStatusList:
     """Return the status of all rollouts, or of one model.
 
     Raises:
@@ -252,7 +252,7 @@ def read_status(environment: ReleaseEnvironment, model: str | None) -> Status:
     names = environment.target.models() if model is None else [model]
     releases = {name: environment.target.read(name).release for name in names}
     unused = {name: _read_unused(environment.target, name) for name in names}
-    return rollout_status(releases, load_checkpoint(environment.checkpoint_store), unused)
+    return ReleaseStatusList.from_releases(releases, load_checkpoint(environment.checkpoint_store), unused)
 
 
 def _read_unused(target: ReleaseTarget, model: str) -> Sequence[str]:
@@ -263,8 +263,9 @@ def _read_unused(target: ReleaseTarget, model: str) -> Sequence[str]:
         return ()
 
 
-def _model_status(release: Release, checkpoint: Checkpoint | None) -> ModelStatus:
-    return rollout_status({release.name: release}, checkpoint).models[0]
+def _model_status(release: Release, checkpoint: Checkpoint | None) -> ReleaseStatus:
+    report = checkpoint.rollouts.get(release.name) if checkpoint is not None else None
+    return ReleaseStatus.from_release(release, report)
 
 
 def _active_rollout(environment: ReleaseEnvironment) -> str:

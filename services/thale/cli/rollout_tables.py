@@ -8,15 +8,15 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from thale.release.controller.status import ModelStatus, Status, VersionCounts
 from thale.schemas import ReleaseEvent
+from thale.schemas.release_status import ReleaseStatus, ReleaseStatusList, VersionCounts
 
 _STALE_AFTER_S = 30.0
 _COLOURS = {"promote": "green", "hold": "yellow", "roll back": "red", "inconclusive": "yellow"}
 _UNKNOWN = "-"
 
 
-def status_table(status: Status, now: datetime) -> RenderableType:
+def status_table(status: ReleaseStatusList, now: datetime) -> RenderableType:
     """Return a table with one row per stable, canary and shadow version, followed by verdicts and warnings.
 
     It fits a terminal with 80 columns.
@@ -35,7 +35,7 @@ def status_table(status: Status, now: datetime) -> RenderableType:
     return Group(table, *lines, *_controller_lines(status, now))
 
 
-def _add_rows(table: Table, model: ModelStatus, now: datetime) -> None:
+def _add_rows(table: Table, model: ReleaseStatus, now: datetime) -> None:
     weight = model.weight_percent
     table.add_row(
         model.model,
@@ -58,7 +58,7 @@ def _add_rows(table: Table, model: ModelStatus, now: datetime) -> None:
         )
     if model.shadow not in (None, model.canary):
         table.add_row("", model.shadow, "shadow")
-    for version in model.unused_versions:
+    for version in model.unused_versions or ():
         table.add_row("", version, "unused")
 
 
@@ -68,13 +68,13 @@ def _format_counts(counts: VersionCounts | None) -> tuple[str, str, str]:
     return str(counts.requests), str(counts.errors), str(counts.fallbacks)
 
 
-def _format_step(model: ModelStatus) -> str:
+def _format_step(model: ReleaseStatus) -> str:
     if model.weight_percent not in model.steps:
         return f"of {len(model.steps)}"
     return f"{model.steps.index(model.weight_percent) + 1} of {len(model.steps)}"
 
 
-def _verdict_lines(model: ModelStatus) -> list[str]:
+def _verdict_lines(model: ReleaseStatus) -> list[str]:
     if model.canary is None and model.last_event is not None:
         return [f"[dim]{escape(event_line(model.model, model.last_event))}[/]"]
     if model.verdict is None:
@@ -85,8 +85,8 @@ def _verdict_lines(model: ModelStatus) -> list[str]:
     return [first, *(f"  {escape(reason)}" for reason in verdict.reasons)]
 
 
-def _unused_lines(model: ModelStatus) -> Iterator[str]:
-    for version in model.unused_versions:
+def _unused_lines(model: ReleaseStatus) -> Iterator[str]:
+    for version in model.unused_versions or ():
         yield (
             f"[yellow]![/] {model.model} {version} is loaded but not released: "
             "a change is loading or unloading it, or left it behind"
@@ -94,7 +94,7 @@ def _unused_lines(model: ModelStatus) -> Iterator[str]:
         yield f"  to unload it: thale release drop {model.model} {version}"
 
 
-def _controller_lines(status: Status, now: datetime) -> list[str]:
+def _controller_lines(status: ReleaseStatusList, now: datetime) -> list[str]:
     if status.last_checkpoint_at is None or status.leader is None:
         warning = ["no rollout controller has run yet: start one with `thale release watch`"]
         return warning if any(model.canary for model in status.models) else []

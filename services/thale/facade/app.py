@@ -22,6 +22,7 @@ from thale.facade.api import (
     v1_experiments,
     v1_jobs,
     v1_measurements,
+    v1_rollouts,
     v1_series,
     v1_traits,
     v2,
@@ -48,6 +49,7 @@ from thale.facade.status.request_path_probe import RequestPathProbe
 from thale.facade.status.self_monitor import SelfMonitor
 from thale.facade.status.status_page import StatusPage
 from thale.facade.upstream.breaker_registry import BreakerRegistry
+from thale.facade.upstream.controller_report import ControllerReportFile
 from thale.facade.upstream.model_client import ModelClient
 from thale.facade.upstream.release_source import FileReleaseSource, ReleaseSource
 from thale.models.model_server_address import FACADE_METRICS_PATH
@@ -86,6 +88,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     app.include_router(v1.router)
     app.include_router(v1_series.router)
     app.include_router(v1_traits.router)
+    app.include_router(v1_rollouts.router)
     for experiments in _EXPERIMENT_ROUTERS:
         app.include_router(experiments)
     app.include_router(health_routes.router)
@@ -108,6 +111,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         pool = WorkerPool(settings.postprocess_workers, settings.postprocess_memory_bytes)
         stack.callback(pool.close)
         running = await stack.enter_async_context(running_limiter(settings))
+        app.state.controller_reports = ControllerReportFile(settings.controller_checkpoint_path)
         app.state.caller_limiter, app.state.response_store = running.limiter, running.responses
         header_pool = WorkerPool(HEADER_WORKERS, HEADER_MEMORY_BYTES)
         stack.callback(header_pool.close)

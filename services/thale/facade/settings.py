@@ -127,6 +127,8 @@ class FacadeSettings(BaseSettings):
     """The release state file, on one machine (`thale.schemas.ReleaseState`)."""
     namespace: str | None = None
     """The Kubernetes namespace whose InferenceServices are the release state, in a cluster."""
+    controller_checkpoint_path: Path | None = None
+    """The checkpoint of the rollout controller: the verdicts and counts in /v1/rollouts. None: without them."""
     predictor_url: str = URL_TEMPLATE
     """URL of a predictor in a cluster, with the fields `{service}` and `{namespace}`."""
 

@@ -9,7 +9,8 @@ from urllib3.exceptions import HTTPError
 
 logger = logging.getLogger(__name__)
 
-_KEY = "checkpoint.json"
+KEY = "checkpoint.json"
+"""Key of the checkpoint in the ConfigMap."""
 _MANAGER = "thale-release-watch"
 _REQUEST_TIMEOUT_S = 5.0
 
@@ -34,12 +35,12 @@ class ConfigMapCheckpointStore:
                 self._log_failure("checkpoint read failed", error)
             return None
         self._has_failed = False
-        return (config_map.data or {}).get(_KEY)
+        return (config_map.data or {}).get(KEY)
 
     def write(self, text: str) -> None:
         """Write the checkpoint. The first call creates the ConfigMap."""
         metadata = V1ObjectMeta(name=self._name)
-        body = V1ConfigMap(api_version="v1", kind="ConfigMap", metadata=metadata, data={_KEY: text})
+        body = V1ConfigMap(api_version="v1", kind="ConfigMap", metadata=metadata, data={KEY: text})
         try:
             self._config_maps.patch_namespaced_config_map(
                 self._name,

@@ -111,4 +111,5 @@ def facade_environment(
         "THALE_MANAGEMENT_URL": sockets.management,
         "THALE_MODEL_METRICS_URL": sockets.metrics,
         "THALE_RELEASE_STATE_PATH": str(data_dir.release_state),
+        "THALE_CONTROLLER_CHECKPOINT_PATH": str(data_dir.controller_checkpoint),
     }

@@ -67,6 +67,11 @@ class DataDir:
         return self.path / "registry"
 
     @property
+    def controller_checkpoint(self) -> Path:
+        """Checkpoint of the rollout controller, a `thale.schemas.release_status.ControllerReport` for readers."""
+        return self.path / "controller-checkpoint.json"
+
+    @property
     def logs(self) -> Path:
         """Folder of logs."""
         return self.path / "logs"

@@ -110,7 +110,7 @@ def local_environment(data_dir: DataDir) -> Iterator[ReleaseEnvironment]:
     target = LocalPlatformTarget(data_dir)
     lease, checkpoint_store = (
         FileLease(data_dir.path / "controller.lock"),
-        FileCheckpointStore(data_dir.path / "controller-checkpoint.json"),
+        FileCheckpointStore(data_dir.controller_checkpoint),
     )
     with audit_log(data_dir):
         try:

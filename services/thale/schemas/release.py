@@ -22,13 +22,19 @@ class ReleaseEvent(FrozenModel):
     """One change in the history of a release: what, who, why, when, and the resulting state."""
 
     at: str
+    """Time of the change (ISO 8601)."""
     who: str
+    """Author of the change."""
     what: Literal["canary", "step", "promote", "roll back", "abort", "shadow", "restore"]
+    """Kind of the change."""
     why: str
+    """Reason of the change."""
     version: str
     """The version that was the subject of the change."""
     stable: str
+    """The stable version after the change."""
     weight_percent: float
+    """Weight of the canary after the change, in percent."""
 
 
 class Release(FrozenModel):
@@ -105,10 +111,16 @@ class Verdict(FrozenModel):
     """Decision of the judge about a canary. `promote` means the next step, and after the last step the stable role."""
 
     model: str
+    """Name of the model."""
     canary: str
+    """The judged version."""
     stable: str
+    """The version with which the judge compared it."""
     weight_percent: float
+    """Weight of the canary when it was judged, in percent."""
     decision: Literal["promote", "hold", "roll back", "inconclusive"]
+    """`inconclusive`: too few observations. `hold`: enough of them, but a suspected regression or no evidence yet."""
     reasons: tuple[str, ...]
     """Reasons as text with the numbers, the most important first."""
     check_results: tuple[CheckResult, ...] = ()
+    """Results of all checks."""

@@ -5,7 +5,7 @@
  * it, and nothing remains in the browser when the tab is closed.
  */
 import type { EditedPlant } from "../model/history";
-import type { ModelInfo, Phenotype, Problem, TraitsRequest, XY } from "./types";
+import type { ModelInfo, Phenotype, Problem, Rollouts, TraitsRequest, XY } from "./types";
 
 export type MediaType =
   | "application/json"
@@ -119,8 +119,12 @@ export class ApiClient {
     return this.#fetch(`v1/traits${query}`, init, mediaType);
   }
 
-  async listModels(): Promise<ModelInfo[]> {
-    return (await (await this.#fetch("v1/models", {}, "application/json")).json()) as ModelInfo[];
+  async listModels(signal: AbortSignal): Promise<ModelInfo[]> {
+    return (await (await this.#fetch("v1/models", { signal }, "application/json")).json()) as ModelInfo[];
+  }
+
+  async listRollouts(signal: AbortSignal): Promise<Rollouts> {
+    return (await (await this.#fetch("v1/rollouts", { signal }, "application/json")).json()) as Rollouts;
   }
 
   async #fetch(path: string, init: RequestInit, accept: string): Promise<Response> {

@@ -1,76 +1,65 @@
-import { useEffect, useState } from "react";
+import { useCallback } from "react";
 import type { ApiClient } from "../api/client";
-import type { ModelInfo } from "../api/types";
+import type { Rollouts } from "../api/types";
+import { ageS, controllerState, formatDuration } from "../model/rollouts";
 import { strings } from "../strings";
-import { describeError } from "../useMeasurements";
+import { usePolling } from "../usePolling";
+import { ReleaseSection } from "./ReleaseSection";
+import "../rollouts.css";
 
-/** Released models and their versions, read-only. */
+const POLL_INTERVAL_MS = 5000;
+
+/** Released models, their versions and rollouts, read-only. It polls while the tab is visible. */
 export function ModelsView({ client }: { client: ApiClient }) {
-  const [models, setModels] = useState<readonly ModelInfo[] | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
-    let isCurrent = true;
-    client.listModels().then(
-      (found) => isCurrent && setModels(found),
-      (reason: unknown) => isCurrent && setError(describeError(reason).message),
-    );
-    return () => {
-      isCurrent = false;
-    };
-  }, [client]);
+  const read = useCallback(
+    async (signal: AbortSignal) => {
+      const [rollouts, models] = await Promise.all([client.listRollouts(signal), client.listModels(signal)]);
+      return { rollouts, models };
+    },
+    [client],
+  );
+  const { value, error } = usePolling(read, POLL_INTERVAL_MS);
   return (
     <main className="page">
       <h2>{strings.models.title}</h2>
       {error !== null && (
         <p role="alert" className="error-text">
-          {error}
+          {value === null ? error : strings.models.outdated(error)}
         </p>
       )}
-      {models === null && error === null && <p className="hint">{strings.models.loading}</p>}
-      {models?.length === 0 && <p>{strings.models.none}</p>}
-      {models?.map((model) => (
-        <div className="table-scroll" key={model.name}>
-          <table className="models">
-            <caption>
-              {model.name} <span className="hint">{model.task}</span>
-            </caption>
-            <thead>
-              <tr>
-                <th scope="col">{strings.models.version}</th>
-                <th scope="col">{strings.models.role}</th>
-                <th scope="col">{strings.models.state}</th>
-                <th scope="col" className="number">
-                  {strings.models.traffic}
-                </th>
-                <th scope="col">{strings.models.digest}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {model.versions.map((version) => (
-                <tr key={version.version}>
-                  <th scope="row">{version.version}</th>
-                  <td>
-                    {version.default
-                      ? strings.models.stable
-                      : version.canary
-                        ? strings.models.canary
-                        : strings.models.loaded}
-                  </td>
-                  <td>
-                    <span className={`quality ${version.state === "ready" ? "ok" : "uncertain"}`}>
-                      {version.state}
-                    </span>
-                  </td>
-                  <td className="number">{version.traffic_percent} %</td>
-                  <td>
-                    <code title={version.digest}>{version.digest.replace("sha256:", "").slice(0, 16)}</code>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+      {value === null && error === null && <p className="hint">{strings.models.loading}</p>}
+      {value?.rollouts.models.length === 0 && <p>{strings.models.none}</p>}
+      {value?.rollouts.models.map((status) => (
+        <ReleaseSection
+          key={status.model}
+          status={status}
+          rollouts={value.rollouts}
+          info={value.models.find(({ name }) => name === status.model)}
+        />
       ))}
+      {value !== null && <Sources rollouts={value.rollouts} />}
     </main>
+  );
+}
+
+/** Sources of the data on this page, and how old they are. */
+function Sources({ rollouts }: { rollouts: Rollouts }) {
+  const text = strings.models.sources;
+  const age =
+    rollouts.last_checkpoint_at === null ? "" : formatDuration(ageS(rollouts.last_checkpoint_at, rollouts));
+  const unreachable = Object.entries(rollouts.unreachable_facades);
+  return (
+    <section className="sources" aria-labelledby="sources">
+      <h3 id="sources">{text.title}</h3>
+      <p>{text.release[rollouts.release_source]}</p>
+      <p>{text.controller[controllerState(rollouts)](rollouts.leader ?? "", age)}</p>
+      {unreachable.length > 0 && (
+        <ul className="error-text">
+          {unreachable.map(([facade, reason]) => (
+            <li key={facade}>{text.unreachable(facade, reason)}</li>
+          ))}
+        </ul>
+      )}
+    </section>
   );
 }

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import sample_images
+from tests.support import sample_images, sample_phenotypes
+from tests.support.corrections import traits_body
 from tests.support.drawn_dishes import dish
 from tests.support.drawn_series import daily_series
 from tests.support.running_facade import Facade
@@ -94,13 +95,16 @@ def test_generated_client_runs_every_operation(generated: str, facade: Facade, s
     photographs = [
         {"phenotype": json.loads(item.phenotype.model_dump_json())} for item in daily_series([[10.0], [15.0]])
     ]
+    correction = traits_body(sample_phenotypes.phenotype(sample_phenotypes.seedling()))
+    root = {"id": "1", "parent": None, "points": [[1.0, 2.0], [3.0, 4.0]]}
     bodies: dict[str, Any] = {
         "infer": lambda: models.InferRequest.from_dict({"inputs": [tensor]}),
         "follow": lambda: models.SeriesRequest.from_dict({"photographs": photographs}),
+        "compute": lambda: models.TraitsRequest.from_dict(json.loads(correction)),
         "create_experiment": lambda: models.ExperimentRequest.from_dict(json.loads(new_experiment())),
         "submit_job": lambda: models.JobRequest(experiment=paths["experiment"], remeasure=True),
         "add_correction": lambda: models.CorrectionRequest.from_dict(
-            {"reason": "test", "plants": [{"id": 1, "roots": [{"id": "1", "points": [[1.0, 2.0], [3.0, 4.0]]}]}]}
+            {"reason": "test", "plants": [{"id": 1, "plate": 1, "checked": False, "roots": [root]}]}
         ),
         "put_design": lambda: [models.PutDesignBodyItem.from_dict({"plate": "plate_1", "genotype": "col-0"})],
         "image": lambda: file_type(io.BytesIO(sample_images.png())),

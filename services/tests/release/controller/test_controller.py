@@ -11,13 +11,13 @@ from tests.support.controller_harness import CANARY, STABLE, ControllerHarness, 
 from tests.support.fake_facade import MODEL, FakeFacade, run_fake_facade
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.release.controller.checkpoint import FileCheckpointStore, load_checkpoint
-from thale.release.controller.status import VersionCounts
 from thale.release.copies.copier import ReleaseCopier
 from thale.release.copies.release_copies import ReleaseCopies
 from thale.release.lifecycle import transitions
 from thale.release.registry.stores import FolderStore
 from thale.release.targets.update import author_now
 from thale.schemas import Release
+from thale.schemas.release_status import VersionCounts
 from thale.telemetry.controller_metrics import CONTROLLER_REGISTRY
 
 

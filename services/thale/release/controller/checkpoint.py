@@ -6,16 +6,21 @@ status` shows the checkpoint, because the counters of the facades are not reacha
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from pydantic import ValidationError
 
 from thale.host.files import write_atomically
 from thale.release.judge.analysis_state import AnalysisState
-from thale.schemas import FrozenModel, Verdict
+from thale.release.judge.version_metrics import VersionMetrics
+from thale.schemas import Verdict
+from thale.schemas.release_status import ControllerReport, RolloutReport, VersionCounts
 
 logger = logging.getLogger(__name__)
+
+_NON_ERROR_OUTCOMES = ("ok", "rejected")
 
 
 class CheckpointStore(Protocol):
@@ -65,21 +70,35 @@ class FileCheckpointStore:
         self._has_failed = True
 
 
-class RolloutCheckpoint(FrozenModel):
-    """Analysis and last verdict of one rollout."""
+class RolloutCheckpoint(RolloutReport):
+    """Analysis of one rollout, with its report."""
 
     analysis: AnalysisState
-    verdict: Verdict
+
+    @classmethod
+    def from_analysis(cls, analysis: AnalysisState, verdict: Verdict) -> Self:
+        """Return the checkpoint of an analysis and its verdict."""
+        window = analysis.step_window
+        return cls(
+            analysis=analysis,
+            verdict=verdict,
+            rollout_started_at=analysis.rollout_started_at,
+            stable_counts=_version_counts(window.stable),
+            canary_counts=_version_counts(window.canary),
+        )
 
 
-class Checkpoint(FrozenModel):
-    """Checkpoint of a leader, with all its rollouts."""
+class Checkpoint(ControllerReport):
+    """Checkpoint of a leader, with all its rollouts. A facade reads the part that is its report."""
 
-    leader: str
-    saved_at: str
-    rollouts: dict[str, RolloutCheckpoint]
-    unreachable_facades: dict[str, str]
-    """Reasons of failed scrapes, by facade."""
+    rollouts: Mapping[str, RolloutCheckpoint]
+
+
+def _version_counts(metrics: VersionMetrics) -> VersionCounts:
+    """Return the counts over all outcomes. A rejected image is not an error of the version."""
+    requests = sum(metrics.requests.values())
+    errors = requests - sum(metrics.requests.get(outcome, 0) for outcome in _NON_ERROR_OUTCOMES)
+    return VersionCounts(requests=requests, errors=errors, fallbacks=sum(metrics.fallbacks.values()))
 
 
 def load_checkpoint(store: CheckpointStore) -> Checkpoint | None:

@@ -26,7 +26,8 @@ FACADE_METRICS_URL = "http://thale-facade-metrics.{namespace}.svc:9090/metrics"
 """Headless service that resolves to the addresses of all facades."""
 
 _DEFAULT_NAMESPACE = "default"
-_OBJECT_NAME = "thale-release-watch"
+WATCH_OBJECT_NAME = "thale-release-watch"
+"""Name of the Lease of the controllers, and of the ConfigMap of their checkpoint, which the facade mounts."""
 _RESYNC_PERIOD_S = 60
 _FIRST_LIST_TIMEOUT_S = 10.0
 
@@ -56,8 +57,8 @@ def cluster_environment(
     api = load_api_client(context)
     namespace = namespace or _current_namespace(context)
     metrics_source = MetricsScraper([facades or FACADE_METRICS_URL.format(namespace=namespace)])
-    lease = KubernetesLease(api, namespace, _OBJECT_NAME, new_identity())
-    checkpoint_store = ConfigMapCheckpointStore(api, namespace, _OBJECT_NAME)
+    lease = KubernetesLease(api, namespace, WATCH_OBJECT_NAME, new_identity())
+    checkpoint_store = ConfigMapCheckpointStore(api, namespace, WATCH_OBJECT_NAME)
     with api, KServeTarget(api, namespace, store or _NoStore(), progress=progress) as target:
         yield ReleaseEnvironment(
             target, metrics_source, lease, checkpoint_store, lambda: watch_releases(api, namespace, target), copier

@@ -29,10 +29,10 @@ from thale.release.judge.analysis_state import AnalysisState
 from thale.release.judge.judge import judge
 from thale.release.judge.policy import JudgePolicy
 from thale.release.judge.version_metrics import CounterIncrease, comparison_window
-from thale.release.lifecycle.history import step_started_at
 from thale.release.targets import ReleaseTarget, VersionedRelease
 from thale.release.targets.update import author_now, update_release
 from thale.schemas import Release, Verdict
+from thale.schemas.release_history import step_started_at
 from thale.slo import Slo
 
 logger = logging.getLogger(__name__)
@@ -261,7 +261,7 @@ class RolloutController:
             return None
         analysis = previous.analysis if previous is not None else AnalysisState.start(release)
         analysis = analysis.update(release, comparison_window(increase, release), self._slo, self._policy)
-        return RolloutCheckpoint(analysis=analysis, verdict=judge(release, analysis, self._slo, self._policy))
+        return RolloutCheckpoint.from_analysis(analysis, judge(release, analysis, self._slo, self._policy))
 
     def _update_gauges(self, release: Release, verdict: Verdict, state: _ModelState) -> None:
         """Export the rollout progress, and log a stuck rollout once."""

@@ -9,9 +9,9 @@ from typing import Literal
 
 from thale.errors import InvalidTransitionError
 from thale.release.lifecycle import transitions
-from thale.release.lifecycle.history import rollout_started_at
 from thale.release.lifecycle.transitions import Author
 from thale.schemas import Release, Verdict
+from thale.schemas.release_history import rollout_started_at
 
 Action = Literal["wait", "step", "promote", "roll back"]
 

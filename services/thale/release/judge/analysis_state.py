@@ -9,8 +9,8 @@ from thale.release.judge.checks import CHECKS, Check, CheckInput, Comparison
 from thale.release.judge.policy import JudgePolicy
 from thale.release.judge.sequential_tests import Evidence
 from thale.release.judge.version_metrics import ComparisonWindow
-from thale.release.lifecycle.history import rollout_started_at
 from thale.schemas import FrozenModel, Release
+from thale.schemas.release_history import rollout_started_at
 from thale.slo import Slo
 
 

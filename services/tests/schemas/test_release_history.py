@@ -2,8 +2,8 @@
 
 from tests.support.sample_releases import ANNA, make_release, make_version
 from thale.release.lifecycle import transitions
-from thale.release.lifecycle.history import rollout_started_at, step_started_at
 from thale.release.lifecycle.transitions import Author
+from thale.schemas.release_history import rollout_started_at, step_started_at
 
 
 def test_history_returns_the_start_of_rollout_and_step() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from thale.schemas import Release, ReleaseEvent
+from thale.schemas.release import Release, ReleaseEvent
 
 
 def rollout_started_at(release: Release) -> str:
