@@ -41,6 +41,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.ExperimentExistsError: "experiment-exists",
     errors.UnknownImageError: "unknown-image",
     errors.UnknownMeasurementError: "unknown-measurement",
+    errors.UnknownBrapiObjectError: "unknown-brapi-object",
     errors.UnknownJobError: "unknown-job",
     errors.DesignTableError: "design-table",
     errors.ExperimentStoreError: "experiment-store",

@@ -28,6 +28,7 @@ from thale.facade.settings import FacadeSettings
 from thale.schemas import TraitsRequest
 from thale.schemas.experiment import CorrectionRequest, ExperimentRequest, JobRequest
 from thale.series.schemas import SeriesRequest
+from tools.generate.openapi_brapi import BRAPI_TAGS
 from tools.generate.openapi_examples import BODY_EXAMPLES, PARAMETER_EXAMPLES, RESPONSE_EXAMPLES
 from tools.generate.openapi_experiments import EXPERIMENT_TAGS, experiment_body
 from tools.generate.openapi_responses import HEADERS, PARAMETERS, error_responses, success_headers
@@ -40,7 +41,7 @@ Measures plants on photographs: organs, landmarks, roots and traits in millimetr
 - An unknown number is null, never 0. Lengths have their unit in the name, or in `unit`.
 - Positions are pixels of the image after its EXIF orientation, with the centre of the first pixel at (0, 0).
 - Errors are problem documents (RFC 9457) with a stable `type`, which GET /problems/{code} describes. Errors of /v2 \
-have the form of the Open Inference Protocol.
+have the form of the Open Inference Protocol, and errors of /brapi/v2 that of BrAPI.
 - Ignore fields that you do not know: a later version may add some. The server rejects fields and parameters that it \
 does not know.
 - HEAD is served as GET without a body.
@@ -49,6 +50,7 @@ _TAGS = {
     "measure": "Measurements of photographs.",
     "models": "Released models and their versions.",
     **EXPERIMENT_TAGS,
+    **BRAPI_TAGS,
     "health": "State of the server. No credential is needed.",
     "problems": "Descriptions of the errors.",
     "Open Inference Protocol v2": "The protocol of KServe and Triton clients.",
@@ -181,13 +183,13 @@ def _add_schemas(schemas: dict[str, Any]) -> None:
     )
     for name, schema in inputs["$defs"].items():
         schemas.setdefault(name, schema)  # a phenotype in a request has the schema of the response
-    classes = {model.__name__: model for model in _models(BaseModel)}
+    classes = {re.sub(r"\W", "_", model.__name__): model for model in _models(BaseModel)}
     for name in sorted(schemas):
         schemas[name] = _complete_schema(schemas.pop(name), classes[name])
 
 
 def _complete_schema(schema: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    schema["description"] = " ".join((model.__doc__ or "").split())
+    schema["description"] = " ".join((inspect.getdoc(model) or "").split())
     descriptions = dict(_attribute_docstrings(model))
     for name, field in schema.get("properties", {}).items():
         field.pop("title", None)
@@ -198,7 +200,7 @@ def _complete_schema(schema: dict[str, Any], model: type[BaseModel]) -> dict[str
 def _attribute_docstrings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
     """Yield the docstring after each field of a model and its bases. NaN in Python is null in JSON."""
     for base in reversed(model.__mro__):
-        if not (issubclass(base, BaseModel) and base is not BaseModel):
+        if not issubclass(base, BaseModel) or base is BaseModel or base.__pydantic_generic_metadata__["args"]:
             continue
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         body = definition.body if isinstance(definition, ast.ClassDef) else []

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thale._version import __version__
+from tools.generate.openapi_brapi import BRAPI_EXAMPLES, BRAPI_PARAMETERS
 from tools.generate.openapi_experiments import EXPERIMENT_EXAMPLES, EXPERIMENT_PARAMETERS, measurement_example
 from tools.generate.openapi_rollouts import ROLLOUTS_EXAMPLE
 
@@ -193,6 +194,7 @@ PARAMETER_EXAMPLES: Mapping[str, tuple[str, Any]] = {
     "strict": ("", True),
     "table": ("", "long"),
     **EXPERIMENT_PARAMETERS,
+    **BRAPI_PARAMETERS,
     "Idempotency-Key": ("", "plate-7-2026-11-21"),
 }
 """Description, if the route has none, and example of each parameter."""
@@ -247,6 +249,7 @@ RESPONSE_EXAMPLES: Mapping[tuple[str, str], Any] = {
     ("computeTraits", _JSON): _PHENOTYPE,
     ("computeTraits", "text/csv"): "image,sha256,plate,plant,flags,…\nplate_01.jpg,9f86d081…,1,1,corrected,…\n",
     **EXPERIMENT_EXAMPLES,
+    **BRAPI_EXAMPLES,
     ("getMeasurement", _JSON): measurement_example(_PHENOTYPE),
     ("listModels", _JSON): [_MODEL],
     ("getModel", _JSON): _MODEL,

@@ -5,11 +5,13 @@ from typing import Any
 
 from thale import errors
 from thale.errors import ThaleError
+from thale.facade.api.brapi_errors import brapi_status
 from thale.facade.api.idempotent_request import REPLAYED_FIELD
 from thale.facade.api.middleware import REQUEST_ID_HEADER
 from thale.facade.api.problems import PROBLEM_MEDIA_TYPE, spec_for
 from thale.facade.api.v2_request import JSON_LENGTH_HEADER
 from thale.facade.limits.rate_limit_fields import POLICY_FIELD, RATE_LIMIT_FIELD
+from tools.generate.openapi_brapi import BRAPI_ERRORS, BRAPI_HEADERS, brapi_error_content
 from tools.generate.openapi_errors import AUTHENTICATION, BODY, IMAGE, ErrorTypes
 from tools.generate.openapi_experiments import EXPERIMENT_ERRORS, EXPERIMENT_HEADERS, EXPERIMENT_POSTS
 
@@ -53,6 +55,16 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "Digest of the phenotype. Send it as If-None-Match.",
         "schema": _TEXT,
         "example": f'"{_ETAG}"',
+    },
+    "Content-Disposition": {
+        "description": "A browser stores the bytes, and does not show them.",
+        "schema": _TEXT,
+        "example": "attachment",
+    },
+    "X-Content-Type-Options": {
+        "description": "A browser does not guess another media type.",
+        "schema": _TEXT,
+        "example": "nosniff",
     },
     "Cache-Control": {"description": "Rules for caches.", "schema": _TEXT, "example": "private, no-cache"},
     "Accept-Encoding": {
@@ -101,6 +113,7 @@ _ERRORS: Mapping[str, ErrorTypes] = {
     "followSeries": (*BODY, errors.UnsupportedContentTypeError),
     "computeTraits": (*BODY, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
     **EXPERIMENT_ERRORS,
+    **BRAPI_ERRORS,
     "listModels": (errors.ModelUnavailableError,),
     "getModel": _MODELS,
     "listRollouts": (errors.ModelUnavailableError,),
@@ -122,7 +135,7 @@ def success_headers(name: str) -> dict[str, Any]:
         names += [POLICY_FIELD, RATE_LIMIT_FIELD, REPLAYED_FIELD]
     if name in ("measurePhenotype", "segmentImage", "detectLandmarks", "computeTraits", "getTable", "getIndex"):
         names.append("Vary")
-    names += EXPERIMENT_HEADERS.get(name, ())
+    names += {**EXPERIMENT_HEADERS, **BRAPI_HEADERS}.get(name, ())
     if name.startswith("infer"):
         names.append(JSON_LENGTH_HEADER)
     return _references(names)
@@ -146,7 +159,8 @@ def error_responses(
     """
     by_status: dict[int, list[type[ThaleError]]] = {500: []}
     for error in (*_ERRORS.get(name, ()), *(AUTHENTICATION if is_authenticated else ())):
-        by_status.setdefault(int(spec_for(error).status), []).append(error)
+        status = int(spec_for(error).status)
+        by_status.setdefault(brapi_status(status) if path.startswith("/brapi/") else status, []).append(error)
     described = {str(status): _error_response(path, name, status, found) for status, found in sorted(by_status.items())}
     if "503" in responses and "content" in responses["503"]:
         described["503"] = _state_response(path, responses["503"], described.get("503"))
@@ -187,6 +201,8 @@ def _error_content(path: str, status: int, found: Iterable[type[ThaleError]]) ->
     )
     if path == "/v2" or path.startswith("/v2/"):
         return {"application/json": {"schema": {"$ref": "#/components/schemas/V2Error"}, "example": {"error": detail}}}
+    if path.startswith("/brapi/"):
+        return brapi_error_content(detail)
     example = {
         "type": f"/problems/{error.code}" if error else "about:blank",
         "title": spec_for(error).title if error else "Internal Server Error",

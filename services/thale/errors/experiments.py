@@ -42,6 +42,12 @@ class UnknownMeasurementError(ExperimentError):
     code = "unknown-measurement"
 
 
+class UnknownBrapiObjectError(ExperimentError):
+    """No object of BrAPI has this identifier. It was deleted with its experiment, or it is of another server."""
+
+    code = "unknown-brapi-object"
+
+
 class UnknownJobError(ExperimentError):
     """No job has this id. It was deleted with its experiment, or it is of another server."""
 

@@ -15,6 +15,7 @@ from thale._version import __version__
 from thale.errors import ThaleError
 from thale.facade.admission.controller import AdmissionController
 from thale.facade.api import (
+    brapi,
     cors,
     health_routes,
     problems,
@@ -66,7 +67,7 @@ HEADER_MEMORY_BYTES = 320 * 2**20
 """Two copies of a body of 64 MiB while it is received, one while it is parsed, and the tags of a TIFF."""
 
 
-_EXPERIMENT_ROUTERS = (v1_experiments.router, v1_measurements.router, v1_jobs.router)
+_EXPERIMENT_ROUTERS = (v1_experiments.router, v1_measurements.router, v1_jobs.router, brapi.router)
 
 
 def create_app(settings: FacadeSettings) -> FastAPI:

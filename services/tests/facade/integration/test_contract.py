@@ -147,6 +147,7 @@ def test_experiments_match_the_document(send: Any, settings: FacadeSettings) -> 
     assert settings.experiments_path is not None
     with_plants = f"/v1/measurements/{store_sample(settings.experiments_path, created.json['id'])}"
     assert len(send("GET", with_plants).json["phenotype"]["plants"]) == 2
+    check_brapi(send, created.json["id"])
     plant = {"id": 1, "roots": [{"id": "1", "points": [[1, 2], [3, 4]]}]}
     correction = json.dumps({"reason": "contract", "plants": [plant]}).encode()
     assert send("POST", f"{with_plants}/corrections", correction, **json_type).json["created_by"] == "local"
@@ -164,6 +165,22 @@ def test_experiments_match_the_document(send: Any, settings: FacadeSettings) -> 
         assert send(method, path).status == 404
     assert send("POST", "/v1/experiments", b'{"name": "contract"}', **json_type).status == 409
     assert send("DELETE", experiment).status == 200
+
+
+def check_brapi(send: Any, experiment: str) -> None:
+    """Send a request to each route of BrAPI."""
+    query = f"studyDbId={experiment}&observationUnitLevelName=plant"
+    observation = send("GET", f"/brapi/v2/observations?{query}").json["result"]["data"][0]
+    variable = observation["observationVariableDbId"]
+    for path in (
+        *("serverinfo", "commoncropnames", "observationlevels", "studies", "observationunits", "variables", "images"),
+        *(f"studies/{experiment}", f"observationunits/{observation['observationUnitDbId']}", f"variables/{variable}"),
+        *(f"observations/{observation['observationDbId']}", f"images/{experiment}.1"),
+        f"images/{experiment}.1/imagecontent",
+    ):
+        assert send("GET", f"/brapi/v2/{path}").status == 200, path
+    assert send("GET", "/brapi/v2/studies/none").status == 404
+    assert send("GET", "/brapi/v2/studies?pageSize=0").status == 400
 
 
 def test_every_success_of_the_document_was_validated(facade: Facade, contract: Contract) -> None:

@@ -74,9 +74,17 @@ def experiment_paths(facade: Facade, folder: Path) -> dict[str, str]:
     body = json.dumps({"experiment": experiment, "remeasure": True, "priority": -10}).encode()
     job = facade.post("/v1/jobs", body, **json_type).json["id"]
     # A correction needs plants, which the dish lacks, and `reproduce` a readable image, which the sample lacks.
+    measurement = store_sample(folder, experiment)
+    plants = f"/brapi/v2/observations?studyDbId={experiment}&observationUnitLevelName=plant"
+    observation = facade.get(plants).json["result"]["data"][0]
     return {
+        "study": experiment,
+        "unit": observation["observationUnitDbId"],
+        "variable": observation["observationVariableDbId"],
+        "observation": observation["observationDbId"],
+        "image": f"{experiment}.1",
         "experiment": experiment,
-        "measurement": store_sample(folder, experiment),
+        "measurement": measurement,
         "image_measurement": added.json["measurement_id"],
         "job": job,
     }

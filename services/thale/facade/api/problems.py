@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from thale import errors
 from thale.errors import ThaleError
+from thale.facade.api import brapi_errors
 from thale.schemas import Problem
 from thale.telemetry import logs, metrics, tracing
 
@@ -91,6 +92,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.ExperimentExistsError: ProblemSpec(HTTPStatus.CONFLICT, "Another experiment has this name"),
     errors.UnknownImageError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such image in the experiment"),
     errors.UnknownMeasurementError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such measurement"),
+    errors.UnknownBrapiObjectError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such object"),
     errors.UnknownJobError: ProblemSpec(HTTPStatus.NOT_FOUND, "No such job"),
     errors.DesignTableError: ProblemSpec(HTTPStatus.UNPROCESSABLE_ENTITY, "The design table is invalid"),
     errors.ExperimentStoreError: ProblemSpec(HTTPStatus.SERVICE_UNAVAILABLE, "The experiment store is unavailable"),
@@ -144,7 +146,7 @@ def describe_problem(code: str) -> Problem | None:
 
 
 def problem_response(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """Return a problem as a response: problem+json, or {"error": …} in the v2 protocol."""
+    """Return a problem as a response: problem+json, {"error": …} in the v2 protocol, or a text in BrAPI."""
     code = problem.type.rsplit("/", 1)[-1]
     metrics.PROBLEMS.labels(code).inc()
     tracing.record_problem(code)
@@ -154,6 +156,8 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
         headers.setdefault("Retry-After", str(RETRY_AFTER_S))
     if request.url.path == "/v2" or request.url.path.startswith("/v2/"):
         return JSONResponse({"error": problem.detail}, problem.status, headers)
+    if request.url.path.startswith("/brapi/"):
+        return brapi_errors.error_response(problem, headers)
     document = problem.model_copy(update={"instance": request.url.path, "request_id": logs.REQUEST_ID.get()})
     return JSONResponse(document.model_dump(), problem.status, headers, PROBLEM_MEDIA_TYPE)
 

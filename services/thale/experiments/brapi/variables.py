@@ -1,0 +1,134 @@
+"""Observation variables: the traits that measurements have, each with its unit, method and ontology term."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Select, select
+
+from thale.experiments.brapi.pages import Page, PageRequest
+from thale.experiments.database import Database
+from thale.experiments.models import ExperimentImageRow, SubjectRow, TraitDefinitionRow, TraitRow
+from thale.exports.names import trait_column
+from thale.schemas.brapi import (
+    BrapiOntologyReference,
+    BrapiVariable,
+    BrapiVariableMethod,
+    BrapiVariableScale,
+    BrapiVariableTrait,
+)
+
+_ONTOLOGY = "Plant Trait Ontology"
+METHOD = "thale image analysis"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A row of `trait_definitions`."""
+
+    id: int
+    trait: str
+    unit: str
+    ontology_id: str
+    ontology_relation: str
+    ontology_qualifier: str
+
+    @property
+    def variable(self) -> str:
+        """Identifier and name of the variable: the column of the trait in tables."""
+        return trait_column(self.trait, self.unit)
+
+
+def read_definitions(connection: Connection) -> Mapping[int, Definition]:
+    """Return all definitions of traits by their id, the oldest first."""
+    rows = connection.execute(
+        select(
+            TraitDefinitionRow.id,
+            TraitDefinitionRow.trait,
+            TraitDefinitionRow.unit,
+            TraitDefinitionRow.ontology_id,
+            TraitDefinitionRow.ontology_relation,
+            TraitDefinitionRow.ontology_qualifier,
+        ).order_by(TraitDefinitionRow.id)
+    )
+    return {row[0]: Definition(*row) for row in rows}
+
+
+def definition_ids(definitions: Mapping[int, Definition], variable: str) -> list[int]:
+    """Return the ids of the definitions of a variable. Versions of thale may have stated other ontology terms."""
+    return [key for key, definition in definitions.items() if definition.variable == variable]
+
+
+def list_variables(
+    database: Database, request: PageRequest, *, study: str | None, variable: str | None
+) -> Page[BrapiVariable]:
+    """Return a page of variables in the order of tables.
+
+    Args:
+        database: The database.
+        request: The page.
+        study: Identifier of the experiment that observed the variables, or None for all.
+        variable: Identifier of the variable, or None for all.
+    """
+    with database.read() as connection:
+        definitions = read_definitions(connection)
+        if study is not None:
+            used = set(connection.execute(_used_definitions(study)).scalars())
+            definitions = {key: value for key, value in definitions.items() if key in used}
+    newest = {definition.variable: definition for definition in definitions.values()}
+    found = [value for name, value in newest.items() if variable in (None, name)]
+    return _page(sort_definitions(found), request)
+
+
+def sort_definitions(definitions: Sequence[Definition]) -> list[Definition]:
+    """Return definitions in the order of tables: the traits of plants, then of plates, mm before px."""
+    from thale.exports.table import TRAIT_ORDER
+
+    return sorted(definitions, key=lambda item: (TRAIT_ORDER.get(item.trait, len(TRAIT_ORDER)), item.trait, item.unit))
+
+
+def _page(found: Sequence[Definition], request: PageRequest) -> Page[BrapiVariable]:
+    start = request.page * request.size
+    return Page(tuple(describe_variable(item) for item in found[start : start + request.size]), len(found))
+
+
+def _used_definitions(experiment_id: str) -> Select[int]:
+    return (
+        select(TraitRow.definition_id)
+        .distinct()
+        .join(SubjectRow, SubjectRow.id == TraitRow.subject_id)
+        .join(ExperimentImageRow, ExperimentImageRow.measurement_id == SubjectRow.measurement_id)
+        .where(ExperimentImageRow.experiment_id == experiment_id)
+    )
+
+
+def describe_variable(definition: Definition) -> BrapiVariable:
+    """Return the variable of a definition, with the texts of the trait reference if the trait is still measured."""
+    from thale.phenotyping.traits.table import TRAITS  # imports SciPy
+
+    trait = TRAITS.get(definition.trait)
+    reference = None
+    info: dict[str, str] = {} if trait is None else {"level": trait.level}
+    if definition.ontology_id:
+        reference = BrapiOntologyReference(ontologyDbId=definition.ontology_id, ontologyName=_ONTOLOGY)
+        info["ontologyRelation"] = definition.ontology_relation
+        if definition.ontology_qualifier:
+            info["ontologyQualifier"] = definition.ontology_qualifier
+    return BrapiVariable(
+        observationVariableDbId=definition.variable,
+        observationVariableName=definition.variable,
+        trait=BrapiVariableTrait(
+            traitDbId=definition.trait,
+            traitName=definition.trait if trait is None else trait.label,
+            traitDescription=None if trait is None else trait.definition,
+            ontologyReference=reference,
+            additionalInfo=info,
+        ),
+        method=BrapiVariableMethod(
+            methodDbId=f"thale.{definition.trait}",
+            methodName=METHOD,
+            description=None if trait is None else trait.method,
+            formula=None if trait is None else trait.formula,
+            bibliographicalReference=None if trait is None else trait.source,
+        ),
+        scale=BrapiVariableScale(scaleDbId=definition.unit, scaleName=definition.unit, units=definition.unit),
+    )
