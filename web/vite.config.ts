@@ -7,6 +7,7 @@ export default defineConfig({
   build: {
     outDir: "../services/thale/facade/api/web_files",
     emptyOutDir: true,
+    rolldownOptions: { input: { index: "index.html", "sign-in": "sign-in.html" } },
     assetsInlineLimit: 0, // the Content-Security-Policy permits no data URLs
     modulePreload: { polyfill: false },
     target: "es2022",

@@ -1,4 +1,4 @@
-"""Fake authority of Entra ID over HTTPS on loopback: discovery document, signing keys, and v2.0 access tokens."""
+"""Fake authority of Entra ID over HTTPS on loopback: discovery document, signing keys, v2.0 tokens, and sign-in."""
 
 import json
 import ssl
@@ -11,12 +11,14 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from tests.support.fake_entra_sign_in import SignIns
 from tests.support.self_signed_certificate import write_loopback_certificate
 
 TENANT = "11111111-1111-1111-1111-111111111111"
@@ -48,6 +50,7 @@ class FakeEntra:
     delay_s: float = 0.0
     discovery: dict[str, Any] = field(default_factory=dict)
     """Changed fields of the discovery document."""
+    sign_ins: SignIns = field(default_factory=lambda: SignIns(client_id=AUDIENCE))
     requested_paths: list[str] = field(default_factory=list)
 
     @property
@@ -110,18 +113,51 @@ class _RequestHandler(BaseHTTPRequestHandler):
         entra: FakeEntra = self.server.entra  # type: ignore[attr-defined]
         entra.requested_paths.append(self.path)
         time.sleep(entra.delay_s)
+        if self.path.startswith(f"/{TENANT}/oauth2/v2.0/authorize?"):
+            self._redirect(*entra.sign_ins.authorize(self.path))
+            return
         documents = {
             f"/{TENANT}/v2.0/.well-known/openid-configuration": {
                 "issuer": entra.issuer,
                 "jwks_uri": f"{entra.url}/{TENANT}/discovery/v2.0/keys",
+                "authorization_endpoint": f"{entra.url}/{TENANT}/oauth2/v2.0/authorize",
+                "token_endpoint": f"{entra.url}/{TENANT}/oauth2/v2.0/token",
+                "end_session_endpoint": f"{entra.url}/{TENANT}/oauth2/v2.0/logout",
                 **entra.discovery,
             },
             f"/{TENANT}/discovery/v2.0/keys": {"keys": [_to_jwk(kid, key) for kid, key in entra.keys.items()]},
         }
         document = documents.get(self.path)
+        self._send_json(404 if document is None else entra.status, document)
+
+    def do_POST(self) -> None:
+        """Return tokens for a code or a refresh token."""
+        entra: FakeEntra = self.server.entra  # type: ignore[attr-defined]
+        entra.requested_paths.append(self.path)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if urlsplit(self.path).path == f"/{TENANT}/oauth2/v2.0/token" and self.headers["Origin"]:
+            self._send_json(*entra.sign_ins.redeem(entra, body))
+        else:
+            self._send_json(404, None)
+
+    def do_OPTIONS(self) -> None:
+        """Permit the requests of web pages."""
+        self._send_json(200, {})
+
+    def _redirect(self, status: int, location: str) -> None:
+        self.send_response(status)
+        self.send_header("Location", location)
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send_json(self, status: int, document: object) -> None:
         data = json.dumps(document).encode()
-        self.send_response(404 if document is None else entra.status)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Allow-Headers", "*")
         self.end_headers()
         self.wfile.write(data)
 

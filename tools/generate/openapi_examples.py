@@ -253,6 +253,15 @@ RESPONSE_EXAMPLES: Mapping[tuple[str, str], Any] = {
     ("getMeasurement", _JSON): measurement_example(_PHENOTYPE),
     ("listModels", _JSON): [_MODEL],
     ("getModel", _JSON): _MODEL,
+    ("getSignInMethods", _JSON): {
+        "is_required": True,
+        "api_key": True,
+        "entra": {
+            "authority": "https://login.microsoftonline.com/11111111-1111-1111-1111-111111111111",
+            "client_id": "33333333-3333-3333-3333-333333333333",
+            "scope": "33333333-3333-3333-3333-333333333333/.default",
+        },
+    },
     ("listRollouts", _JSON): ROLLOUTS_EXAMPLE,
     ("getIndex", _JSON): {
         "name": "thale",

@@ -5,7 +5,6 @@ import { ModelsView } from "./components/ModelsView";
 import { OptionsForm } from "./components/OptionsForm";
 import { QueueList } from "./components/QueueList";
 import { ReviewHeader } from "./components/ReviewHeader";
-import { SignIn } from "./components/SignIn";
 import { ThemeSelect } from "./components/ThemeSelect";
 import { Workspace } from "./components/Workspace";
 import { saveAllAsCsv } from "./downloads";
@@ -13,6 +12,9 @@ import { type Selection as FileSelection, readDrop } from "./model/files";
 import { isCorrected } from "./model/history";
 import { type Photograph, photographsReducer } from "./model/photographs";
 import { describeWorst, reviewOrder } from "./model/review";
+import { SignInButton } from "./signIn/SignInButton";
+import { SignInDialog } from "./signIn/SignInDialog";
+import { useSignIn } from "./signIn/useSignIn";
 import { strings } from "./strings";
 import { describeError, useMeasurements } from "./useMeasurements";
 import { useTraits } from "./useTraits";
@@ -28,14 +30,13 @@ export function App({ client }: { client: ApiClient }) {
   const [selectedId, setSelectedId] = useState<number | null>(null);
   const [notice, setNotice] = useState<string | null>(null);
   const [isDropping, setDropping] = useState(false);
-  const [signIn, setSignIn] = useState({ isOpen: false, isRequired: false, isDone: client.isSignedIn });
   const optionsById = useRef(new Map<number, MeasureOptions>());
   const optionsOf = useCallback((id: number) => optionsById.current.get(id) ?? DEFAULTS, []);
-  const requireKey = useCallback(
-    () => setSignIn((state) => ({ ...state, isOpen: true, isRequired: true, isDone: false })),
-    [],
-  );
-  useMeasurements(client, photographs, optionsOf, dispatch, requireKey);
+  const retry = (id: number) => dispatch({ kind: "status", id, status: { kind: "waiting" } });
+  const signIn = useSignIn(client, () => {
+    for (const { id, status } of photographs) if (status.kind === "failed") retry(id);
+  });
+  useMeasurements(client, photographs, optionsOf, dispatch, signIn.require);
   useTraits(client, photographs, dispatch);
 
   const hasCorrections = photographs.some(({ history }) => history !== null && isCorrected(history));
@@ -71,16 +72,10 @@ export function App({ client }: { client: ApiClient }) {
     setDropping(false);
     readDrop(event.dataTransfer).then(add, (reason: unknown) => setNotice(describeError(reason).message));
   };
-  const retry = (id: number) => dispatch({ kind: "status", id, status: { kind: "waiting" } });
   const acceptAndAdvance = (photograph: Photograph) => {
     dispatch({ kind: "accept", id: photograph.id, accepted: true });
     const rest = reviewOrder(photographs).filter(({ id, accepted }) => id !== photograph.id && !accepted);
     if (rest[0] !== undefined) setSelectedId(rest[0].id);
-  };
-  const onKey = (key: string | null) => {
-    client.signIn(key);
-    setSignIn({ isOpen: false, isRequired: false, isDone: key !== null });
-    if (key !== null) for (const { id, status } of photographs) if (status.kind === "failed") retry(id);
   };
 
   return (
@@ -118,18 +113,10 @@ export function App({ client }: { client: ApiClient }) {
         </nav>
         <span className="spacer" />
         <ThemeSelect />
-        {signIn.isDone ? (
-          <button type="button" onClick={() => onKey(null)}>
-            {strings.signIn.signOut}
-          </button>
-        ) : (
-          <button type="button" onClick={() => setSignIn({ ...signIn, isOpen: true })}>
-            {strings.signIn.open}
-          </button>
-        )}
+        <SignInButton signIn={signIn} />
       </header>
       {view === "models" ? (
-        <ModelsView key={String(signIn.isDone)} client={client} />
+        <ModelsView key={String(signIn.state.isSignedIn)} client={client} />
       ) : (
         <main className="workspace" id="workspace">
           <aside className="side">
@@ -165,11 +152,11 @@ export function App({ client }: { client: ApiClient }) {
           />
         </main>
       )}
-      <SignIn
-        isOpen={signIn.isOpen}
-        isRequired={signIn.isRequired}
-        onKey={onKey}
-        onClose={() => setSignIn((state) => ({ ...state, isOpen: false }))}
+      <SignInDialog
+        state={signIn.state}
+        onEntra={signIn.signInByEntra}
+        onKey={signIn.useKey}
+        onClose={signIn.close}
       />
     </div>
   );

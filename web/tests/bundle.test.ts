@@ -11,7 +11,13 @@ it.runIf(existsSync(FILES))("keeps the built page below 400 kB gzipped, without 
   );
   const index = readFileSync(new URL("index.html", FILES), "utf8");
   const bytes = assets.reduce((sum, asset) => sum + gzipSync(asset).length, gzipSync(index).length);
+  const loaded = [...index.matchAll(/(?:src|href)="\.\/(assets\/[^"]+)"/g)].map(([, path]) =>
+    readFileSync(new URL(path as string, FILES)),
+  );
+  const loadedBytes = loaded.reduce((sum, asset) => sum + gzipSync(asset).length, gzipSync(index).length);
   expect(bytes).toBeLessThan(MAX_GZIPPED_BYTES);
+  expect(loaded.some((asset) => asset.includes("acquireTokenSilent("))).toBe(false);
+  expect(loadedBytes).toBeLessThan(bytes - 50_000);
   expect(index).not.toMatch(/<style|style=|<script>|https?:/);
   expect(index).toMatch(/<script type="module" crossorigin src="\.\/assets\/index-[\w-]+\.js">/);
 });

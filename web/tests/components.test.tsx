@@ -104,7 +104,7 @@ describe("App", () => {
       .mockResolvedValue(FLAGGED);
     start(client);
     select("a.png");
-    await waitFor(() => screen.getByText("This server requires an API key."));
+    await waitFor(() => screen.getByText("This server requires a credential."));
     fireEvent.change(screen.getByLabelText("API key"), { target: { value: "thale_secret" } });
     fireEvent.click(screen.getByRole("button", { name: "Use this key" }));
     await waitFor(() => screen.getByText("1 of 1 measured"));

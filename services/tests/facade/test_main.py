@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+from tests.support.fake_entra import AUDIENCE
 from tests.support.torchserve_process import free_ports
 from thale.facade.settings import FacadeSettings
 
@@ -71,6 +72,7 @@ def test_worker_processes_end_when_the_facade_is_killed(settings: FacadeSettings
         ({"release_state_path": "x", "host": "0.0.0.0"}, "could send requests to 0.0.0.0 without authentication"),
         ({"release_state_path": "x", "api_keys_path": "x", "key_vault": "kv-thale"}, "two stores of API keys"),
         ({"release_state_path": "x", "entra_audience": "x"}, "set both THALE_ENTRA_TENANT_ID"),
+        ({"release_state_path": "x", "entra_web_client_id": AUDIENCE}, "remove THALE_ENTRA_WEB_CLIENT_ID"),
     ],
 )
 def test_main_names_missing_or_invalid_settings(settings: dict[str, str], expected_text: str) -> None:

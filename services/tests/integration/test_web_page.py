@@ -46,7 +46,7 @@ def test_page_measures_corrects_and_downloads(tmp_path: Path) -> None:
             "THALE_URL": f"{platform.url}/",
         }
         completed = subprocess.run(
-            ["npm", "--prefix", "web", "run", "e2e"],
+            ["npm", "--prefix", "web", "run", "e2e", "--", "page"],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -25,6 +25,7 @@ from thale.facade.api import (
     v1_measurements,
     v1_rollouts,
     v1_series,
+    v1_sign_in,
     v1_traits,
     v2,
     web_page,
@@ -90,6 +91,7 @@ def create_app(settings: FacadeSettings) -> FastAPI:
     app.include_router(v1_series.router)
     app.include_router(v1_traits.router)
     app.include_router(v1_rollouts.router)
+    app.include_router(v1_sign_in.router)
     for experiments in _EXPERIMENT_ROUTERS:
         app.include_router(experiments)
     app.include_router(health_routes.router)

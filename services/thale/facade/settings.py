@@ -159,6 +159,9 @@ class FacadeSettings(BaseSettings):
     """Tenant of Entra ID whose tokens are accepted. It requires `entra_audience`."""
     entra_audience: str | None = Field(None, min_length=1)
     """Audience of the tokens: the client id of the app registration."""
+    entra_web_client_id: str | None = Field(None, pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+    """Client id of the app registration through which users of the web page sign in. It requires `entra_tenant_id`.
+    None: they enter API keys."""
     entra_authority: AuthorityUrl = Field("https://login.microsoftonline.com", validation_alias="AZURE_AUTHORITY_HOST")
     """Authority of the tenant, from the variable of Azure's clients, for other clouds than the public one."""
     credentials_max_age_s: float = Field(24 * 3600.0, gt=0)
@@ -297,6 +300,11 @@ class FacadeSettings(BaseSettings):
             raise ValueError("there are two stores of API keys: set THALE_API_KEYS_PATH or THALE_KEY_VAULT, not both")
         if (self.entra_tenant_id is None) != (self.entra_audience is None):
             raise ValueError("Entra ID is half configured: set both THALE_ENTRA_TENANT_ID and THALE_ENTRA_AUDIENCE")
+        if self.entra_web_client_id is not None and self.entra_tenant_id is None:
+            raise ValueError(
+                "users of the web page would get tokens that the facade rejects: set THALE_ENTRA_TENANT_ID and "
+                "THALE_ENTRA_AUDIENCE, or remove THALE_ENTRA_WEB_CLIENT_ID"
+            )
         return self
 
     @model_validator(mode="after")

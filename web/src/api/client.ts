@@ -1,11 +1,11 @@
 /**
  * All HTTP requests of the page. Addresses are relative, so every request goes to the server of the page.
  *
- * The API key is a field of this object and lives as long as the tab's document: a script of another page cannot read
+ * The credential is a field of this object and lives as long as the tab's document: a script of another page cannot read
  * it, and nothing remains in the browser when the tab is closed.
  */
 import type { EditedPlant } from "../model/history";
-import type { ModelInfo, Phenotype, Problem, Rollouts, TraitsRequest, XY } from "./types";
+import type { ModelInfo, Phenotype, Problem, Rollouts, SignInMethods, TraitsRequest, XY } from "./types";
 
 export type MediaType =
   | "application/json"
@@ -33,20 +33,26 @@ export class ApiError extends Error {
   }
 }
 
-export class ApiClient {
-  #key: string | null = null;
+/** Source of access tokens, which renews them. */
+export interface TokenSource {
+  /** Return a valid access token. Throws an ApiError with the status 401 if the user must sign in again. */
+  token(): Promise<string>;
+}
 
-  /** Use this API key for all later requests; null sends none. */
-  signIn(key: string | null): void {
-    this.#key = key;
+export class ApiClient {
+  #credential: string | TokenSource | null = null;
+
+  /** Use this API key, or these tokens, for all later requests; null sends none. */
+  signIn(credential: string | TokenSource | null): void {
+    this.#credential = credential;
   }
 
   get isSignedIn(): boolean {
-    return this.#key !== null;
+    return this.#credential !== null;
   }
 
   /** Measure a photograph. `onUpload` gets the uploaded share, from 0 to 1. */
-  measure(
+  async measure(
     file: File,
     options: MeasureOptions,
     onUpload: (share: number) => void,
@@ -57,12 +63,13 @@ export class ApiClient {
     if (options.plateWidthMm !== null) query.set("plate_width_mm", String(options.plateWidthMm));
     if (options.expectedPlants !== null) query.set("expected_plants", String(options.expectedPlants));
     if (options.rotate !== 0) query.set("rotate", String(options.rotate));
+    const headers = await this.#headers("application/json");
+    signal.throwIfAborted();
     // fetch reports no progress of an upload
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       request.open("POST", `v1/phenotype?${query}`);
-      for (const [name, value] of Object.entries(this.#headers("application/json")))
-        request.setRequestHeader(name, value);
+      for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.responseType = "text";
       request.upload.onprogress = (event) => onUpload(event.total > 0 ? event.loaded / event.total : 1);
@@ -119,6 +126,12 @@ export class ApiClient {
     return this.#fetch(`v1/traits${query}`, init, mediaType);
   }
 
+  async signInMethods(): Promise<SignInMethods> {
+    const response = await fetch("v1/sign-in", { credentials: "omit", redirect: "error" });
+    if (!response.ok) throw toError(response.status, await response.text(), null);
+    return (await response.json()) as SignInMethods;
+  }
+
   async listModels(signal: AbortSignal): Promise<ModelInfo[]> {
     return (await (await this.#fetch("v1/models", { signal }, "application/json")).json()) as ModelInfo[];
   }
@@ -128,11 +141,12 @@ export class ApiClient {
   }
 
   async #fetch(path: string, init: RequestInit, accept: string): Promise<Response> {
+    const headers = await this.#headers(accept);
     let response: Response;
     try {
       response = await fetch(path, {
         ...init,
-        headers: { ...this.#headers(accept), ...(init.body ? { "Content-Type": "application/json" } : {}) },
+        headers: { ...headers, ...(init.body ? { "Content-Type": "application/json" } : {}) },
         credentials: "omit",
         redirect: "error",
       });
@@ -145,8 +159,11 @@ export class ApiClient {
     return response;
   }
 
-  #headers(accept: string): Record<string, string> {
-    return this.#key === null ? { Accept: accept } : { Accept: accept, Authorization: `Bearer ${this.#key}` };
+  async #headers(accept: string): Promise<Record<string, string>> {
+    const source = this.#credential;
+    if (source === null) return { Accept: accept };
+    const credential = typeof source === "string" ? source : await source.token();
+    return { Accept: accept, Authorization: `Bearer ${credential}` };
   }
 }
 

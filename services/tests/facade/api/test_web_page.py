@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.asgi_client import AsgiClient
 from tests.support.facade_without_models import settings_of
+from tests.support.fake_entra import AUDIENCE, TENANT
 from thale.facade.api import web_page
 from thale.facade.app import create_app
 
@@ -45,6 +46,36 @@ def test_page_has_a_strict_content_security_policy(client: AsgiClient) -> None:
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.fixture
+def entra_client(client: AsgiClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsgiClient:
+    (web_page.FILES / "sign-in.html").write_text("<!doctype html><title>sign-in</title>")
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://login.example.org:8443/path")
+    ids = {"entra_tenant_id": TENANT, "entra_audience": "api", "entra_web_client_id": AUDIENCE}
+    return AsgiClient(create_app(settings_of(tmp_path, **ids)))
+
+
+def test_page_may_call_the_configured_authority(entra_client: AsgiClient, client: AsgiClient) -> None:
+    for path in ("/", "/sign-in", "/assets/index-a1.js"):
+        response = entra_client.get(path, BROWSER)
+        policy = dict(entry.split(" ", 1) for entry in response.headers["content-security-policy"].split("; "))
+        assert (response.status_code, policy["connect-src"]) == (200, "'self' https://login.example.org:8443")
+        assert (policy["script-src"], policy["form-action"]) == ("'self'", "'none'")
+    assert client.get("/sign-in", BROWSER).status_code == 404  # the other server offers no sign-in by Entra ID
+
+
+def test_sign_in_methods_are_public(entra_client: AsgiClient, client: AsgiClient) -> None:
+    assert entra_client.get("/v1/sign-in").json() == {
+        "is_required": True,
+        "api_key": False,
+        "entra": {
+            "authority": f"https://login.example.org:8443/path/{TENANT}",
+            "client_id": AUDIENCE,
+            "scope": "api/.default",
+        },
+    }
+    assert client.get("/v1/sign-in").json() == {"is_required": False, "api_key": False, "entra": None}
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_inferences_match_the_document(send: Any) -> None:
 def test_other_routes_match_the_document(send: Any) -> None:
     for path in (
         *("/", "/health/live", "/health/ready", "/problems/scale", "/v1/models", "/v1/models/plate-seg"),
-        "/v1/rollouts",
+        *("/v1/rollouts", "/v1/sign-in"),
         *("/v2", "/v2/health/live", "/v2/health/ready", "/v2/models", "/v2/models/plate-seg"),
         *("/v2/models/plate-seg/ready", "/v2/models/plate-seg/versions/1.0.0"),
         "/v2/models/plate-seg/versions/1.0.0/ready",

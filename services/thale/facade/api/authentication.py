@@ -4,8 +4,9 @@
 
 The dependency runs before the query is validated and before any byte of the body is read. It sets
 `request.state.principal`. Routes without it are open: health checks, because Kubernetes and load balancers probe them
-without a credential; the index, /v2, /openapi.json and /problems/{code}, because a client needs them to learn how to
-authenticate. None of them names a caller. /health/ready gives its reasons in detail to callers with the scope `read`.
+without a credential; the index, /v1/sign-in, /v2, /openapi.json and /problems/{code}, because a client needs them to
+learn how to authenticate. None of them names a caller. /health/ready gives its reasons in detail to callers with the
+scope `read`.
 """
 
 import re

@@ -1,6 +1,7 @@
 """The web page: files that `make web` builds, served from memory with a strict Content-Security-Policy.
 
-The page needs no credential: it contains no data. Its requests to the API carry the credential that the user enters.
+The page needs no credential: it contains no data. Its requests to the API carry the credential that the user enters, or
+a token of Entra ID. Entra ID returns users to a second page, /sign-in, which passes the response on to the first.
 """
 
 import functools
@@ -9,6 +10,7 @@ import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -25,20 +27,12 @@ HTML = "text/html"
 _JSON = "application/json"
 _MIN_COMPRESSED_BYTES = 1024
 _YEAR_S = 365 * 24 * 3600
-_CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob:",  # photographs that the user selected
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; "  # photographs that the user selected
+    "connect-src {sources}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _SECURITY_HEADERS = {
-    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -81,6 +75,16 @@ def index_page(request: Request) -> Response | None:
     return _file_response(request, index, cache_control="no-cache", vary="Accept, Accept-Encoding")
 
 
+@router.get("/sign-in")
+async def sign_in_page(request: Request) -> Response:
+    """Return the page to which the authority redirects users. It exists if sign-in by Entra ID is configured."""
+    settings: FacadeSettings = request.app.state.settings
+    file = load_files(FILES).get("sign-in.html") if settings.web_page else None
+    if file is None or settings.entra_web_client_id is None:
+        raise HTTPException(404)
+    return _file_response(request, file, cache_control="no-cache", vary="Accept-Encoding")
+
+
 @router.get("/assets/{name}")
 async def asset(request: Request, name: str) -> Response:
     """Return a script, style sheet or image of the page. Its name contains a digest of its content."""
@@ -99,8 +103,17 @@ def _prefers_html(request: Request) -> bool:
         return False
 
 
+def _connect_sources(settings: FacadeSettings) -> str:
+    """Return the origins to which the page may send requests: this server, and the authority that issues its tokens."""
+    if settings.entra_web_client_id is None:
+        return "'self'"
+    authority = urlsplit(settings.entra_authority)
+    return f"'self' {authority.scheme}://{authority.netloc}"
+
+
 def _file_response(request: Request, file: WebFile, *, cache_control: str, vary: str) -> Response:
-    headers = {**_SECURITY_HEADERS, "Cache-Control": cache_control, "Vary": vary}
+    policy = _CONTENT_SECURITY_POLICY.format(sources=_connect_sources(request.app.state.settings))
+    headers = {**_SECURITY_HEADERS, "Content-Security-Policy": policy, "Cache-Control": cache_control, "Vary": vary}
     body = file.body
     if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", "").lower():
         body, headers["Content-Encoding"] = file.compressed, "gzip"
