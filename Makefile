@@ -99,7 +99,7 @@ run: $(RUNNABLE) ## Start the platform, analyse a plate (IMAGE=path), serve unti
 .PHONY: test
 # Files with tests that start servers run two at a time. Tests that inject faults or assert durations run alone.
 test: install ## Run all checks of CI
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel web-test checkov sbom openapi-client azurite prometheus redis chromium postgresql
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint types layers docs wheel web-test checkov sbom openapi-client isatools azurite prometheus redis chromium postgresql
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal -m '$(UNIT)'
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(RERUNS) -m 'not ($(UNIT)) and not exclusive' $(call marked,integration|slow)
 	$(BIN)/pytest $(RERUNS) -m exclusive $(call marked,exclusive)
@@ -181,6 +181,9 @@ sbom: install $(TOOLS)/sbom/.installed ## Write a software bill of materials of 
 
 .PHONY: openapi-client
 openapi-client: $(TOOLS)/openapi-client/.installed ## Install the generator of clients for the test of the OpenAPI document
+
+.PHONY: isatools
+isatools: $(TOOLS)/isatools/.installed ## Install the validator of ISA-Tab for the test of the export
 
 # Azurite is Azure's emulator of Blob Storage. The tests of the model store use it.
 AZURITE := $(TOOLS)/azurite/node_modules/.bin/azurite-blob

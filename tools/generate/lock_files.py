@@ -59,6 +59,7 @@ LOCKS: Mapping[str, Lock] = {
     "node": Lock(inputs=("node",), constrained=False),
     "zizmor": Lock(inputs=("zizmor",), constrained=False),
     "openapi-client": Lock(inputs=("openapi-client",), constrained=False),
+    "isatools": Lock(inputs=("isatools",), constrained=False),
 }
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from thale.cli.experiment_export import export_experiment
 from thale.errors import ImageError, ParameterError, ScaleError
 
 if TYPE_CHECKING:
@@ -186,6 +187,9 @@ def table(
     with connect_running(server, home) as client:
         data = client.experiments.table(name, "long" if long else "wide", suffix)  # type: ignore[arg-type]
     write_atomically(out, data)
+
+
+experiment.command(name="export")(export_experiment)
 
 
 @experiment.command()

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, TypeVar, Unpack
 from urllib.parse import quote
 
 from thale.client.responses import parse_response
+from thale.schemas.brapi import BrapiListResponse, BrapiModel
 from thale.schemas.experiment import (
     AddedImage,
     DeletedExperiment,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from thale.client import Client, Image, Parameters
 
 TableFormat = Literal["csv", "parquet", "xlsx"]
+_Item = TypeVar("_Item", bound=BrapiModel)
 _JSON = "application/json"
 _TABLE_TYPES: dict[TableFormat, str] = {
     "csv": "text/csv",
@@ -95,6 +97,16 @@ class ExperimentsClient:
     ) -> bytes:
         """Return the traits of all images, joined with the design table."""
         return self._send("GET", f"{_path(experiment)}/table", query={"form": form}, accept=_TABLE_TYPES[table_format])
+
+    def brapi(self, item_type: type[_Item], path: str, **query: str) -> Iterator[_Item]:
+        """Yield the objects of a list of BrAPI, such as `observations`. `query` has the filters."""
+        page, pages = 0, 1
+        while page < pages:
+            numbered = {**query, "page": str(page)}
+            data = self._send("GET", f"/brapi/v2/{path}", query=numbered)
+            found = parse_response(BrapiListResponse[item_type], data)  # type: ignore[valid-type]
+            yield from found.result.data
+            page, pages = page + 1, found.metadata.pagination.totalPages
 
     def measurement(self, measurement_id: str) -> Measurement:
         """Return a measurement by its permanent id."""

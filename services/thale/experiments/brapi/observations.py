@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, false, select
 
 from thale.experiments.brapi.design_facts import ExperimentDesigns
-from thale.experiments.brapi.identifiers import ObservationId, UnitId
+from thale.experiments.brapi.identifiers import ImageId, ObservationId, UnitId
 from thale.experiments.brapi.pages import Page, PageRequest, select_page
 from thale.experiments.brapi.photograph_time import photograph_time
 from thale.experiments.brapi.units import first_images, unit_name
@@ -68,6 +68,7 @@ def _joined(statement: Select[Any]) -> Select[Any]:
 def _observations() -> Select[Any]:
     columns = (
         ExperimentImageRow.experiment_id,
+        ExperimentImageRow.number.label("image_number"),
         ExperimentImageRow.sha256,
         ExperimentImageRow.name,
         ExperimentImageRow.plate.label("plate_name"),
@@ -146,6 +147,7 @@ def _observation(row: Any, first_image: int, definition: Definition, designs: Ex
         "measuredAt": row.created_at,
         "models": ";".join(f"{model['name']}@{model['version']}" for model in row.models),
         "image": row.name,
+        "imageDbId": str(ImageId(row.experiment_id, row.image_number)),
         "imageSha256": row.sha256,
         **note,
     }
