@@ -14,8 +14,19 @@ import { distance, insertPoint, moveHandle } from "../model/geometry";
 import type { EditedPlant } from "../model/history";
 import { strings } from "../strings";
 import { draw } from "./draw";
+import { middle, positionOf } from "./pointer";
 import { handlesOf, hitFlag, hitHandle, hitRoot, type Layers, type Selection, selectedRoot } from "./scene";
-import { centreOn, clamp, fitToScreen, type Size, toImage, type Viewport, zoomAt } from "./viewport";
+import {
+  CANVAS_MARGIN_PX,
+  centreOn,
+  clamp,
+  fitToScreen,
+  type Size,
+  shiftOf,
+  toImage,
+  type Viewport,
+  zoomAt,
+} from "./viewport";
 
 export interface ViewerHandle {
   zoom: (factor: number) => void;
@@ -45,6 +56,8 @@ const PAN_STEP_PX = 60;
 const CLICK_PX = 4;
 const FOCUS_SCALE = 1.2;
 const LINE_HEIGHT_PX = 16;
+/** Time without movement after which a moved canvas is drawn again. */
+const SETTLE_MS = 80;
 
 type Gesture =
   | { kind: "pan"; from: XY; start: Viewport; hasMoved: boolean }
@@ -79,18 +92,35 @@ export function Viewer(props: ViewerProps) {
   const draftShown = !isDrawing ? null : pointer === null ? draft : [...draft, pointer];
 
   const frame = useRef(0);
+  const settled = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  /** The viewport of the last drawing, which the canvas still shows; null if the scene has changed since. */
+  const drawn = useRef<Viewport | null>(null);
   const render = useRef(() => {});
   render.current = () => {
-    const context = canvas.current?.getContext("2d");
+    const target = canvas.current;
     const { scale, x, y } = viewport.current;
     if (image.current !== null) image.current.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
-    if (context)
-      draw(
-        context,
-        { phenotype, plants: shown, layers, selection, draft: draftShown },
-        viewport.current,
-        globalThis.devicePixelRatio || 1,
-      );
+    if (target === null) return;
+    clearTimeout(settled.current);
+    const shift = drawn.current === null ? null : shiftOf(drawn.current, viewport.current, screen.current);
+    if (shift !== null) {
+      target.style.transform = `translate(${shift.x}px, ${shift.y}px) scale(${shift.scale})`;
+      settled.current = setTimeout(() => {
+        drawn.current = null;
+        requestFrame();
+      }, SETTLE_MS);
+      return;
+    }
+    const context = target.getContext("2d");
+    if (context === null) return;
+    draw(
+      context,
+      { phenotype, plants: shown, layers, selection, draft: draftShown },
+      { scale, x: x + CANVAS_MARGIN_PX, y: y + CANVAS_MARGIN_PX },
+      globalThis.devicePixelRatio || 1,
+    );
+    target.style.transform = "";
+    drawn.current = viewport.current;
   };
   const requestFrame = useCallback(() => {
     if (frame.current !== 0) return;
@@ -107,7 +137,11 @@ export function Viewer(props: ViewerProps) {
     [phenotype.image, requestFrame],
   );
 
-  useLayoutEffect(requestFrame); // after each change of the scene
+  useLayoutEffect(() => {
+    drawn.current = null; // the scene has changed
+    requestFrame();
+  });
+  useEffect(() => () => clearTimeout(settled.current), []);
 
   useLayoutEffect(() => {
     const element = container.current;
@@ -118,7 +152,10 @@ export function Viewer(props: ViewerProps) {
       const { width, height } = element.getBoundingClientRect();
       const ratio = globalThis.devicePixelRatio || 1;
       screen.current = { width: Math.max(1, width), height: Math.max(1, height) };
-      [target.width, target.height] = [Math.round(width * ratio), Math.round(height * ratio)];
+      const [canvasWidth, canvasHeight] = [width + 2 * CANVAS_MARGIN_PX, height + 2 * CANVAS_MARGIN_PX];
+      [target.width, target.height] = [Math.round(canvasWidth * ratio), Math.round(canvasHeight * ratio)];
+      Object.assign(target.style, { width: `${canvasWidth}px`, height: `${canvasHeight}px` });
+      drawn.current = null;
       if (width > 1 && (fitted === null || fitted === viewport.current)) {
         fitted = fitToScreen(phenotype.image, screen.current);
         viewport.current = fitted;
@@ -360,13 +397,4 @@ function useObjectUrl(file: File): string | null {
     return () => URL.revokeObjectURL(created);
   }, [file]);
   return url;
-}
-
-function positionOf(event: { clientX: number; clientY: number }, element: Element): XY {
-  const box = element.getBoundingClientRect();
-  return [event.clientX - box.left, event.clientY - box.top];
-}
-
-function middle(first: XY, second: XY): XY {
-  return [(first[0] + second[0]) / 2, (first[1] + second[1]) / 2];
 }

@@ -1,22 +1,14 @@
 /** Drawing of the layers on a canvas. It runs for each frame, so paths are cached by the polyline that they show. */
-import type { Organ, Phenotype, Plant, XY } from "../api/types";
-import { plantColour } from "./colours";
+import type { Organ, Phenotype, XY } from "../api/types";
+import { LABEL_TEXT, LANDMARK_COLOURS, OUTLINE, PLATE_COLOUR, plantColour } from "./colours";
 import { handlesOf, ordersOf, placedFlags, type Scene, selectedRoot } from "./scene";
 import { toScreen, type Viewport } from "./viewport";
 
-const OUTLINE = "rgba(10, 16, 14, 0.75)";
 const ORGAN_COLOURS: Record<Organ["kind"], string> = {
   root: "rgba(230, 159, 0, 0.22)",
   shoot: "rgba(0, 200, 130, 0.28)",
   seed: "rgba(204, 121, 167, 0.35)",
 };
-const LANDMARK_COLOURS: Record<Plant["landmarks"][number]["kind"], string> = {
-  root_base: "#7ee0ff",
-  primary_tip: "#ffffff",
-  lateral_tip: "#ffe9a8",
-  leaf_tip: "#9bd14b",
-};
-const PLATE_COLOUR = "#4fc3f7";
 const FLAG_COLOUR = "#ffb020";
 
 export function draw(
@@ -90,15 +82,20 @@ function drawOrgans(context: CanvasRenderingContext2D, phenotype: Phenotype): vo
 
 function drawPlates(context: CanvasRenderingContext2D, phenotype: Phenotype, viewport: Viewport): void {
   const plates = phenotype.plates.length > 0 ? phenotype.plates.map((each) => each.plate) : [phenotype.plate];
-  context.strokeStyle = PLATE_COLOUR;
-  context.lineWidth = 1.5 / viewport.scale;
   context.setLineDash([8 / viewport.scale, 5 / viewport.scale]);
   for (const plate of plates) {
     if (plate === null) continue;
     context.beginPath();
     for (const corner of plate.corners) context.lineTo(corner.x, corner.y);
     context.closePath();
-    context.stroke();
+    for (const [colour, width] of [
+      [OUTLINE, 3.5],
+      [PLATE_COLOUR, 1.5],
+    ] as const) {
+      context.strokeStyle = colour;
+      context.lineWidth = width / viewport.scale;
+      context.stroke();
+    }
   }
   context.setLineDash([]);
 }
@@ -155,7 +152,7 @@ function drawLabels(context: CanvasRenderingContext2D, scene: Scene, viewport: V
     context.beginPath();
     context.roundRect(x - width / 2, y - 30, width, 18, 9);
     context.fill();
-    context.fillStyle = "#10201a";
+    context.fillStyle = LABEL_TEXT;
     context.fillText(text, x, y - 20.5);
   }
 }
@@ -181,7 +178,7 @@ function drawFlags(context: CanvasRenderingContext2D, phenotype: Phenotype, view
     context.lineWidth = 1.5;
     context.fill();
     context.stroke();
-    context.fillStyle = "#10201a";
+    context.fillStyle = LABEL_TEXT;
     context.font = "700 11px system-ui, sans-serif";
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -202,7 +199,7 @@ function drawHandles(context: CanvasRenderingContext2D, scene: Scene, viewport: 
     if (index === 0) context.rect(x - size, y - size, 2 * size, 2 * size);
     else context.arc(x, y, size, 0, 2 * Math.PI);
     context.fillStyle = isSelected ? "#1c7c54" : index === last ? "#ffe08a" : "#ffffff";
-    context.strokeStyle = isSelected ? "#ffffff" : "#10201a";
+    context.strokeStyle = isSelected ? "#ffffff" : LABEL_TEXT;
     context.lineWidth = 2;
     context.fill();
     context.stroke();

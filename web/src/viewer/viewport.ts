@@ -14,7 +14,12 @@ export interface Size {
   height: number;
 }
 
+/** The canvas exceeds the screen by this on each side, so that it can be moved without being drawn again. */
+export const CANVAS_MARGIN_PX = 160;
+
 const MAX_SCALE = 40;
+/** Up to this ratio, a drawing is scaled while a gesture lasts. Lines are then up to a quarter too thick or thin. */
+const MAX_STRETCH = 1.25;
 const MARGIN = 0.04;
 
 /** Return the viewport that shows the whole photograph. */
@@ -62,4 +67,21 @@ export function clamp(viewport: Viewport, image: Size, screen: Size): Viewport {
     x: Math.min(screen.width - keep, Math.max(keep - width, viewport.x)),
     y: Math.min(screen.height - keep, Math.max(keep - height, viewport.y)),
   };
+}
+
+/**
+ * Return the transformation with which a canvas drawn for one viewport shows another one, with its origin at the top left
+ * corner of the screen. Null if the canvas does not cover the screen, or would be stretched too much.
+ */
+export function shiftOf(drawn: Viewport, shown: Viewport, screen: Size): Viewport | null {
+  const scale = shown.scale / drawn.scale;
+  if (scale > MAX_STRETCH || scale < 1 / MAX_STRETCH) return null;
+  const [x, y] = [shown.x - drawn.x * scale, shown.y - drawn.y * scale];
+  const margin = CANVAS_MARGIN_PX * scale;
+  const isCovered =
+    x <= margin &&
+    y <= margin &&
+    x + screen.width * scale + margin >= screen.width &&
+    y + screen.height * scale + margin >= screen.height;
+  return isCovered ? { scale, x, y } : null;
 }
