@@ -53,3 +53,13 @@ def test_database_url_is_postgresql_without_a_password(url: str) -> None:
 def test_experiment_store_needs_a_folder() -> None:
     with pytest.raises(ValidationError, match="THALE_EXPERIMENTS_PATH"):
         FacadeSettings(release_state_path="state.json", experiments_database_url="postgresql://thale@db/thale")
+
+
+def test_entra_token_for_the_database_excludes_a_password() -> None:
+    source = {"release_state_path": "state.json", "experiments_path": "x", "experiments_database_entra": True}
+    url = "postgresql://thale@db/thale"
+    with pytest.raises(ValidationError, match="THALE_EXPERIMENTS_DATABASE_URL"):
+        FacadeSettings(**source)
+    with pytest.raises(ValidationError, match="two sources of passwords"):
+        FacadeSettings(**source, experiments_database_url=url, experiments_database_password_path="password")
+    assert FacadeSettings(**source, experiments_database_url=url).experiments_database_entra

@@ -15,6 +15,9 @@ class StoreAddress:
     database_url: str | None = None
     database_password_path: Path | None = None
     blob_url: str | None = None
+    database_entra: bool = False
+    """True if a token of Entra ID is the password."""
+    database_ca_path: Path | None = None
 
     @property
     def shown_database(self) -> str:

@@ -5,7 +5,7 @@ writer. A write transaction begins with BEGIN IMMEDIATE, so that it waits for an
 fails in the middle.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,38 +15,55 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from thale.errors import ExperimentStoreError
 from thale.experiments.address import SQLITE_FILE, StoreAddress
+from thale.experiments.entra_token import EntraToken, verified_tls
 
 _SQLITE_BUSY_MS = 10_000
 _CONNECT_TIMEOUT_S = 5
 _POOL_SIZE = 4
 _POOL_TIMEOUT_S = 15
+_MAX_CONNECTION_AGE_S = 3600
+"""An identity whose access ends keeps a connection up to this age."""
+_CERTIFICATE_FAILURES = ("certificate verify failed", "root certificate file", "does not match host")
 
 
 def create_store_engine(address: StoreAddress) -> Engine:
     """Return an engine. It opens no connection."""
     if address.database_url is None:
         return _sqlite_engine(address.folder / SQLITE_FILE)
-    url = make_url(address.database_url).set(drivername="postgresql+psycopg")
+    return _postgresql_engine(address, address.database_url)
+
+
+def _postgresql_engine(address: StoreAddress, url: str) -> Engine:
+    is_verified = address.database_entra or address.database_ca_path is not None
     engine = create_engine(
-        url,
+        make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=_POOL_SIZE,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_pre_ping=True,
+        pool_recycle=_MAX_CONNECTION_AGE_S,
         connect_args={
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "application_name": "thale",
             "options": "-c statement_timeout=60000 -c lock_timeout=10000",
+            **(verified_tls(address.database_ca_path) if is_verified else {}),
         },
     )
-    if (path := address.database_password_path) is not None:
+    if (password := _password_source(address)) is not None:
 
         @event.listens_for(engine, "do_connect")
-        def read_password(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
-            # Read for each connection, because the file of a rotated password changes.
-            parameters["password"] = path.read_text().strip()
+        def set_password(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+            parameters["password"] = password()  # for each connection, because passwords rotate and tokens expire
 
     return engine
+
+
+def _password_source(address: StoreAddress) -> Callable[[], str] | None:
+    if address.database_entra:
+        return EntraToken().value
+    if (path := address.database_password_path) is not None:
+        return lambda: path.read_text().strip()
+    return None
 
 
 def _sqlite_engine(path: Path) -> Engine:
@@ -143,6 +160,12 @@ def describe_database_error(error: SQLAlchemyError, address: StoreAddress) -> Ex
         remedy = "check that its folder exists and that the server may write to it"
     elif "disk image is malformed" in message or "is not a database" in message:
         remedy = "restore it from a backup (`thale experiment restore`)"
+    elif (
+        "certificate verify failed" in message or "root certificate file" in message or "does not match host" in message
+    ):
+        remedy = "check the host name in THALE_EXPERIMENTS_DATABASE_URL and THALE_EXPERIMENTS_DATABASE_CA_PATH"
+    elif "authentication failed" in message:
+        remedy = "check that the user in the URL is a role of the database, and its password or identity"
     else:
         remedy = "check that the database runs and accepts connections, then retry"
     return ExperimentStoreError(f"the experiment store {address.shown_database} failed ({message}): {remedy}")

@@ -261,6 +261,12 @@ class FacadeSettings(BaseSettings):
     """PostgreSQL for the experiments, as postgresql://USER@HOST:PORT/DATABASE. None: SQLite in the folder."""
     experiments_database_password_path: Path | None = None
     """File with the password of the PostgreSQL user. It is read for each connection."""
+    experiments_database_entra: bool = False
+    """True to connect with a token of Entra ID instead of a password: the workload identity of the pod, or `az login`.
+    The certificate of the server is then verified."""
+    experiments_database_ca_path: Path | None = None
+    """Certificates of the authorities that PostgreSQL's certificate may come from. None: public authorities with
+    Entra ID, and no verification without it."""
     experiments_blob_url: BlobUrl | None = None
     """Container for the images of experiments, as https://ACCOUNT.blob.core.windows.net/CONTAINER. None: the folder."""
     cors_origins: Origins = ()
@@ -287,6 +293,13 @@ class FacadeSettings(BaseSettings):
     def _check_experiment_store(self) -> Self:
         if self.experiments_path is None and (self.experiments_database_url or self.experiments_blob_url):
             raise ValueError("the experiment store has no folder for its lock: set THALE_EXPERIMENTS_PATH")
+        if self.experiments_database_entra and self.experiments_database_url is None:
+            raise ValueError("Entra ID has no database to sign in to: set THALE_EXPERIMENTS_DATABASE_URL")
+        if self.experiments_database_entra and self.experiments_database_password_path is not None:
+            raise ValueError(
+                "the database has two sources of passwords: set THALE_EXPERIMENTS_DATABASE_ENTRA or "
+                "THALE_EXPERIMENTS_DATABASE_PASSWORD_PATH, not both"
+            )
         return self
 
     @property

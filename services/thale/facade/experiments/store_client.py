@@ -29,6 +29,8 @@ def store_address(settings: FacadeSettings) -> StoreAddress | None:
         settings.experiments_database_url,
         settings.experiments_database_password_path,
         settings.experiments_blob_url,
+        settings.experiments_database_entra,
+        settings.experiments_database_ca_path,
     )
 
 
