@@ -12,6 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from thale.cli.experiment_export import export_experiment
+from thale.cli.experiment_push import push_experiment
 from thale.errors import ImageError, ParameterError, ScaleError
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def table(
 
 
 experiment.command(name="export")(export_experiment)
+experiment.command(name="push")(push_experiment)
 
 
 @experiment.command()
