@@ -53,9 +53,13 @@ def test_photograph_of_several_plates_has_a_unit_for_each(store: ExperimentStore
     whole = measured(image, seedling(1, 100.0), seedling(2, 250.0))
     plants = tuple(plant.model_copy(update={"plate": number}) for number, plant in enumerate(whole.plants, 1))
     prepared = prepare_measurement("m-1", whole.model_copy(update={"plants": plants}), MeasurementParameters())
-    subjects = [({**subject, "plate": subject["plant"] or 1}, traits) for subject, traits in prepared.subjects]
+    numbers = iter((1, 2))
+    subjects = [
+        ({**subject, "plate": next(numbers), "plant": 1} if subject["plant"] else {**subject, "plate": 1}, traits)
+        for subject, traits in prepared.subjects
+    ]
     store.images.add("a", image, type(prepared)(prepared.row, prepared.body, subjects))
-    assert unit_names(store) == ["p", "p plate 1", "p plate 1 plant 1", "p plate 2 plant 2"]
+    assert unit_names(store) == ["p", "p plate 1", "p plate 1 plant 1", "p plate 2 plant 1"]
     for unit in list_units(store.database, ALL, study=None, unit=None, level="plant").items:
         found = list_observations(
             store.database, ALL, study=None, unit=unit.observationUnitDbId, variable=None, level=None, observation=None

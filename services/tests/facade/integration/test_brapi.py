@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.requests import Request
 
 from tests.support.brapi_experiment import NAMES, fill_store
 from tests.support.brapi_specification import paths, query_names, response_errors
@@ -15,6 +16,7 @@ from tests.support.facade_without_models import settings_of
 from tests.support.running_facade import Facade, Reply, running_facade
 from thale.auth.key_file import ApiKeyFile
 from thale.auth.key_store import create_key
+from thale.facade.api.brapi import images_url
 from thale.facade.api.openapi_document import load_document
 
 pytestmark = pytest.mark.integration
@@ -157,15 +159,22 @@ def test_pages_have_all_items_once(served: tuple[Facade, str]) -> None:
 
 
 def test_image_url_returns_the_bytes(served: tuple[Facade, str], get: Any) -> None:
-    facade, experiment = served
+    facade, _ = served
     images = get("images")
     assert [image["imageFileName"] for image in images] == list(NAMES)
     for image in images:
         content = facade.get(urlsplit(image["imageURL"]).path)
         assert (content.status, content.body) == (200, image["imageFileName"].encode())
         assert content.headers["x-content-type-options"] == "nosniff"
-    forwarded = facade.get(f"/brapi/v2/images/{experiment}.1", X_Forwarded_Proto="https").json["result"]
-    assert forwarded["imageURL"].startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "scheme"), [("https", "https"), ("http", "http"), ("gopher", "http"), ("", "http")]
+)
+def test_image_url_has_the_scheme_of_the_gateway(forwarded: str, scheme: str) -> None:
+    headers = [(b"host", b"thale.example.org"), (b"x-forwarded-proto", forwarded.encode())]
+    scope = {"type": "http", "scheme": "http", "path": "/brapi/v2/images", "headers": headers, "query_string": b""}
+    assert images_url(Request(scope)) == f"{scheme}://thale.example.org/brapi/v2/images"
 
 
 def brapi_error(reply: Reply) -> str:

@@ -115,7 +115,7 @@ def _unknown(kind: str, identifier: str) -> UnknownBrapiObjectError:
     return UnknownBrapiObjectError(f"there is no {kind} {identifier!r}: it was deleted, or it is of another server")
 
 
-def _images_url(request: Request) -> str:
+def images_url(request: Request) -> str:
     """Return the address of the images, with the scheme of the gateway: a token must not be sent in clear."""
     scheme = request.headers.get("x-forwarded-proto")
     url = request.base_url.replace(scheme=scheme) if scheme in ("http", "https") else request.base_url
@@ -284,7 +284,7 @@ async def list_images(
     request: Request, query: Annotated[ImageQuery, Query()], service: ServiceDependency
 ) -> BrapiListResponse[BrapiImage]:
     """Return a page of photographs in the order of their addition."""
-    url = _images_url(request)
+    url = images_url(request)
 
     def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiImage]":
         from thale.experiments.brapi.images import list_images
@@ -298,7 +298,7 @@ async def list_images(
 @_route("images/{image}", "getBrapiImage", "Describe one photograph")
 async def get_image(request: Request, image: ImagePath, service: ServiceDependency) -> BrapiSingleResponse[BrapiImage]:
     """Return a photograph with the address of its bytes."""
-    url = _images_url(request)
+    url = images_url(request)
 
     def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiImage]":
         from thale.experiments.brapi.images import list_images
