@@ -153,7 +153,7 @@ export function Workspace({ client, photograph, dispatch, onAccept }: WorkspaceP
 
   const shortcut = useRef<(event: KeyboardEvent) => boolean>(() => false);
   shortcut.current = (event) => {
-    if (isTyping(event.target)) return false;
+    if (isTyping(event.target) || document.querySelector("dialog[open]") !== null) return false;
     const key = event.key.toLowerCase();
     if (event.ctrlKey || event.metaKey) {
       if (key === "z") run({ kind: event.shiftKey ? "redo" : "undo" });

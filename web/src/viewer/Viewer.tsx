@@ -229,7 +229,7 @@ export function Viewer(props: ViewerProps) {
       return;
     }
     const root = isDrawing || event.button !== 0 ? null : selectedRoot({ plants, selection });
-    const index = root === null ? null : hitHandle(root, viewport.current, at);
+    const index = root === null ? null : hitHandle(root, viewport.current, at, event.pointerType);
     if (root !== null && index !== null) {
       const handles = handlesOf(root.points);
       props.onSelect({ ...selection, point: index });

@@ -29,6 +29,7 @@ export interface Scene {
 const HANDLE_TOLERANCE_PX = 2;
 const HIT_PX = 10;
 const HANDLE_HIT_PX = 12;
+const FINGER_HIT_PX = 22;
 
 const handlesByLine = new WeakMap<readonly XY[], number[]>();
 
@@ -68,12 +69,18 @@ export function placedFlags(phenotype: Phenotype): Flag[] {
   return [...byPlace.values()];
 }
 
-/** Return the index of the point whose handle is under the pointer. */
-export function hitHandle(root: EditedRoot, viewport: Viewport, at: XY): number | null {
+/** Return the index of the point whose handle is under the pointer. A finger is less exact than a mouse. */
+export function hitHandle(
+  root: EditedRoot,
+  viewport: Viewport,
+  at: XY,
+  pointerType = "mouse",
+): number | null {
+  const radius = pointerType === "touch" ? FINGER_HIT_PX : HANDLE_HIT_PX;
   let best: { index: number; distance: number } | null = null;
   for (const index of handlesOf(root.points)) {
     const found = distance(toScreen(viewport, root.points[index] as XY), at);
-    if (found <= HANDLE_HIT_PX && (best === null || found < best.distance)) best = { index, distance: found };
+    if (found <= radius && (best === null || found < best.distance)) best = { index, distance: found };
   }
   return best?.index ?? null;
 }
