@@ -16,6 +16,7 @@ Prompt = Callable[[str], str]
 PROTECTED = {
     "azurerm_storage_account": ("this",),
     "azurerm_storage_container": ("this", "experiments"),
+    "azurerm_postgresql_flexible_server": ("experiments",),
     "azurerm_key_vault": ("this",),
 }
 """The resources of terraform/azure that Terraform refuses to destroy, by type."""

@@ -8,6 +8,7 @@ import yaml
 from deploy import cluster, terraform
 from deploy.caller_credential import entra_facts
 from deploy.context import NAMESPACE, DeployContext
+from deploy.experiments import experiment_facts
 from deploy.runbooks import runbooks_url
 from deploy.signing_keys import signing_facts
 from thale.capacity.environment_limits import read_environment_limits
@@ -57,6 +58,7 @@ def azure_facts(context: DeployContext) -> Mapping[str, str]:
 
     Raises:
         DeployError: If it has no app registration.
+        SettingsError: If the overlay and Terraform disagree about the store of experiments.
         StepOrderError: If Terraform has not been applied.
     """
     outputs = terraform.facts(context)
@@ -74,6 +76,7 @@ def azure_facts(context: DeployContext) -> Mapping[str, str]:
         "api_server_range": region["ranges"]["api_server"],
         "api_server_port": _AZURE_PORT,
         "runbooks_url": runbooks_url(context),
+        **experiment_facts(context, outputs),
         **_cost_facts(outputs["environment"]),
     }
 

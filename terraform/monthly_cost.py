@@ -34,10 +34,12 @@ FREE_RESOURCES = {
     "azurerm_monitor_data_collection_rule",
     "azurerm_monitor_data_collection_rule_association",
     "azurerm_monitor_diagnostic_setting",
+    "azurerm_monitor_metric_alert",  # 0.1 a month each
     "azurerm_nat_gateway_public_ip_association",
     "azurerm_monitor_scheduled_query_rules_alert_v2",  # 0.5 a month at 15 minutes
     "azurerm_network_security_group",
     "azurerm_network_security_rule",
+    "azurerm_postgresql_flexible_server_active_directory_administrator",
     "azurerm_private_dns_resolver",  # billed by its endpoints
     "azurerm_private_dns_zone_virtual_network_link",
     "azurerm_resource_group",
@@ -45,7 +47,6 @@ FREE_RESOURCES = {
     "azurerm_storage_container",
     "azurerm_storage_container_immutability_policy",
     "azurerm_storage_management_policy",
-    "azurerm_storage_queue",
     "azurerm_subnet",
     "azurerm_subnet_nat_gateway_association",
     "azurerm_subnet_network_security_group_association",
@@ -185,6 +186,19 @@ def _storage(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     return [_monthly_line(f"Storage, {stored} GB hot", price * stored)]
 
 
+def _database(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
+    """Return the cost of PostgreSQL. A standby in another zone is a second server with a second disk.
+
+    Backups are free up to the size of the disk, and geo-redundant ones are billed as a second copy.
+    """
+    stored_gb, price = values["storage_mb"] / 1024, prices["database"]
+    servers = 1 + len(values["high_availability"])
+    compute = _hourly_line("PostgreSQL, servers", price["server_hour"][values["sku_name"]] * servers, prices)
+    disks = _monthly_line("PostgreSQL, disks", price["stored_gb_month"] * stored_gb * servers)
+    copies = [_monthly_line("PostgreSQL, backups in a second region", price["geo_backup_gb_month"] * stored_gb)]
+    return [compute, disks, *(copies if values["geo_redundant_backup_enabled"] else [])]
+
+
 def _registry(values: dict[str, Any], prices: dict[str, Any]) -> list[CostLine]:
     replica_count = 1 + len(values["georeplications"])
     return [_hourly_line("Registry, Premium", prices["other"]["registry_day"] / 24 * replica_count, prices)]
@@ -236,6 +250,7 @@ COST_FUNCTIONS: dict[str, Callable[[dict[str, Any], dict[str, Any]], list[CostLi
     "azurerm_kubernetes_cluster_node_pool": _pool,
     "azurerm_machine_learning_compute_cluster": _machine_learning,
     "azurerm_storage_account": _storage,
+    "azurerm_postgresql_flexible_server": _database,
     "azurerm_container_registry": _registry,
     "azurerm_log_analytics_workspace": _logs,
     "azurerm_monitor_workspace": _metrics,

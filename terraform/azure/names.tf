@@ -7,6 +7,7 @@ locals {
     storage   = "stthale${var.environment}${local.digest}"
     registry  = "crthale${var.environment}${local.digest}"
     key_vault = "kv-${local.name}-${local.digest}"
+    database  = "psql-${local.name}-${local.digest}"
     grafana   = "gf-${local.name}-${local.digest}" # up to 23 characters
   }
 

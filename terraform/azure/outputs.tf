@@ -15,7 +15,13 @@ output "facts" {
     grafana          = azurerm_dashboard_grafana.this.endpoint
     client_ids       = { for name, identity in azurerm_user_assigned_identity.workload : name => identity.client_id }
     action_groups    = { for urgency, group in azurerm_monitor_action_group.this : urgency => group.id }
-    edge_host        = try(var.edge.host_name, null) != null ? var.edge.host_name : one(azurerm_cdn_frontdoor_endpoint.this[*].host_name)
+    experiments = one([
+      for server in azurerm_postgresql_flexible_server.experiments : {
+        database_url = "postgresql://${azurerm_user_assigned_identity.workload["facade"].name}@${server.fqdn}:5432/thale"
+        blob_url     = "${azurerm_storage_account.this.primary_blob_endpoint}${azurerm_storage_container.experiments[0].name}"
+      }
+    ])
+    edge_host = try(var.edge.host_name, null) != null ? var.edge.host_name : one(azurerm_cdn_frontdoor_endpoint.this[*].host_name)
     regions = {
       for name, region in module.region : name => {
         location            = local.locations[name]

@@ -50,7 +50,7 @@ module "region" {
       blob-secondary = { resource_id = azurerm_storage_account.this.id, subresource = "blob_secondary", dns_zones = ["privatelink.blob.core.windows.net"] }
     } : {},
     var.experiments_enabled ? {
-      queue = { resource_id = azurerm_storage_account.this.id, subresource = "queue", dns_zones = ["privatelink.queue.core.windows.net"] }
+      database = { resource_id = azurerm_postgresql_flexible_server.experiments[0].id, subresource = "postgresqlServer", dns_zones = ["privatelink.postgres.database.azure.com"] }
     } : {},
     var.machine_learning == null ? {} : {
       ml = {

@@ -12,7 +12,7 @@ locals {
 resource "azurerm_storage_account" "this" {
   #checkov:skip=CKV_AZURE_36:Azure's services need access only with experiments or Azure ML
   #checkov:skip=CKV2_AZURE_33:Each region has its private endpoints (regions.tf); checkov does not follow them through the module
-  #checkov:skip=CKV_AZURE_33:Queues exist only with experiments, whose diagnostic setting logs them; classic logging needs keys
+  #checkov:skip=CKV_AZURE_33:The account has no queues
   #checkov:skip=CKV2_AZURE_1:Azure's keys with infrastructure encryption; the loss of a customer key would lose the data behind published results
   name                              = local.names.storage
   resource_group_name               = azurerm_resource_group.this.name

@@ -225,7 +225,7 @@ variable "storage_replication" {
 variable "lifecycle_days" {
   type        = object({ cool = number, deepest = number, old_versions = number })
   default     = { cool = 30, deepest = 180, old_versions = 90 }
-  description = "With experiments_enabled: days until photographs and results move to the cool tier and to the deepest tier, and until overwritten versions are deleted."
+  description = "With experiments_enabled: days until photographs move to the cool tier and to the cold tier, and until overwritten versions are deleted."
   validation {
     condition     = var.lifecycle_days.cool >= 1 && var.lifecycle_days.deepest >= var.lifecycle_days.cool + 30
     error_message = "lifecycle_days.deepest must be at least 30 days after cool: Azure charges for an earlier move."
@@ -258,7 +258,40 @@ variable "deletion_protection" {
 variable "experiments_enabled" {
   type        = bool
   default     = false
-  description = "Storage of experiments: containers for photographs and results, queues for batch jobs, and the roles on them. No service uses them yet."
+  description = "Store of experiments: PostgreSQL, a container for photographs, and the facade's role on it (docs/experiments.md)."
+}
+
+variable "experiments_database" {
+  type = object({
+    sku_name             = optional(string, "B_Standard_B2s")
+    storage_mb           = optional(number, 32768)
+    zone_redundant       = optional(bool, false)
+    backup_days          = optional(number, 7)
+    geo_redundant_backup = optional(bool, false)
+    admin_groups         = optional(map(string), {})
+  })
+  default     = {}
+  description = "With experiments_enabled: size and protection of PostgreSQL. storage_mb: initial size, which Azure grows. admin_groups: display names of its administrators by object id, of admin_group_ids. geo_redundant_backup cannot be changed later."
+  validation {
+    condition     = !var.experiments_database.zone_redundant || !startswith(var.experiments_database.sku_name, "B_")
+    error_message = "experiments_database.zone_redundant needs a general purpose or memory optimised sku_name, such as GP_Standard_D2ds_v5: burstable servers have no standby."
+  }
+  validation {
+    condition     = var.environment != "prod" || !var.experiments_enabled || (var.experiments_database.zone_redundant && var.experiments_database.geo_redundant_backup && var.experiments_database.backup_days >= 30)
+    error_message = "prod needs an experiments_database with zone_redundant, geo_redundant_backup and at least 30 backup_days."
+  }
+  validation {
+    condition     = var.experiments_database.backup_days >= 7 && var.experiments_database.backup_days <= 35
+    error_message = "experiments_database.backup_days must be between 7 and 35."
+  }
+  validation {
+    condition     = !var.experiments_enabled || length(var.experiments_database.admin_groups) > 0
+    error_message = "experiments_enabled needs experiments_database.admin_groups: without an administrator, no role can be created in the database."
+  }
+  validation {
+    condition     = alltrue([for id in keys(var.experiments_database.admin_groups) : contains(var.admin_group_ids, id)])
+    error_message = "experiments_database.admin_groups may only have groups of admin_group_ids."
+  }
 }
 
 variable "log_retention_days" {

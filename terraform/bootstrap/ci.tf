@@ -5,19 +5,16 @@ locals {
 
   # The roles that azure/ assigns to identities of Azure resources, by their fixed ids.
   workload_roles = {
-    "AcrPull"                           = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
-    "AcrPush"                           = "8311e382-0749-4cb8-b61a-304f252e45ec"
-    "Key Vault Reader"                  = "21090545-7ca7-4776-b22c-e363652d74d2"
-    "Key Vault Secrets User"            = "4633458b-17de-408a-b874-0445c86b69e6"
-    "Log Analytics Reader"              = "73c42c96-874c-492b-b04d-ab87d138a893"
-    "Managed Identity Operator"         = "f1a07417-d97a-45cb-824c-7a7467783830"
-    "Monitoring Data Reader"            = "b0d8363b-8ddd-447d-831f-62ca05bff136"
-    "Network Contributor"               = "4d97b98b-1d4f-4787-a291-c67834d212e7"
-    "Storage Blob Data Contributor"     = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
-    "Storage Blob Data Reader"          = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
-    "Storage Queue Data Contributor"    = "974c5e8b-45b9-4653-ba55-5f855dd0fb88"
-    "Storage Queue Data Message Sender" = "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"
-    "Storage Queue Data Reader"         = "19e7f393-937e-4f77-808e-94535e297925"
+    "AcrPull"                       = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
+    "AcrPush"                       = "8311e382-0749-4cb8-b61a-304f252e45ec"
+    "Key Vault Reader"              = "21090545-7ca7-4776-b22c-e363652d74d2"
+    "Key Vault Secrets User"        = "4633458b-17de-408a-b874-0445c86b69e6"
+    "Log Analytics Reader"          = "73c42c96-874c-492b-b04d-ab87d138a893"
+    "Managed Identity Operator"     = "f1a07417-d97a-45cb-824c-7a7467783830"
+    "Monitoring Data Reader"        = "b0d8363b-8ddd-447d-831f-62ca05bff136"
+    "Network Contributor"           = "4d97b98b-1d4f-4787-a291-c67834d212e7"
+    "Storage Blob Data Contributor" = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+    "Storage Blob Data Reader"      = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
   }
 
   # The roles that azure/ assigns to the administrators' groups, in addition to the role of roles.tf.

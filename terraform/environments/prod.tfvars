@@ -16,4 +16,6 @@ model_retention     = { days = 3650 }
 deletion_protection = true
 log_retention_days  = 90
 
+experiments_database = { sku_name = "GP_Standard_D2ds_v5", storage_mb = 131072, zone_redundant = true, backup_days = 35, geo_redundant_backup = true }
+
 monthly_budget = 5000

@@ -13,4 +13,6 @@ storage_replication = "ZRS"
 model_retention     = { days = 30 }
 log_daily_quota_gb  = 5
 
+experiments_database = { sku_name = "GP_Standard_D2ds_v5", zone_redundant = true, backup_days = 14 }
+
 monthly_budget = 2000

@@ -41,6 +41,22 @@ def test_pool_cost_is_node_hours_times_price(cost: ModuleType) -> None:
     assert (row.at_rest, row.at_max) == (pytest.approx(2 * 0.272 * 730), pytest.approx(5 * 0.272 * 730))
 
 
+def test_database_cost_doubles_with_a_standby(cost: ModuleType) -> None:
+    kind = "azurerm_postgresql_flexible_server"
+    common = {"sku_name": "GP_Standard_D2ds_v5", "storage_mb": 65536, "geo_redundant_backup_enabled": False}
+
+    def total(**changes: Any) -> float:
+        values = {**common, "high_availability": [], **changes}
+        rows = cost.monthly_costs(make_plan({"type": kind, "values": values}), prices(cost))
+        return float(sum(row.at_rest for row in rows))
+
+    price = prices(cost)["database"]
+    assert total() == pytest.approx(730 * price["server_hour"]["GP_Standard_D2ds_v5"] + 64 * price["stored_gb_month"])
+    assert total(high_availability=[{"mode": "ZoneRedundant"}]) == pytest.approx(2 * total())
+    backups = total(geo_redundant_backup_enabled=True) - total()
+    assert backups == pytest.approx(64 * price["geo_backup_gb_month"])
+
+
 def test_monthly_costs_reports_unpriced_resources(cost: ModuleType) -> None:
     with pytest.raises(cost.UnpricedError, match="azurerm_redis_cache is unknown"):
         cost.monthly_costs(make_plan({"type": "azurerm_redis_cache", "values": {}}), prices(cost))

@@ -63,18 +63,7 @@ EVERYWHERE = [
 OPTIONAL = {
     "machine_learning": [RoleGrant(workload("trainer"), "AcrPull", REGISTRY)],
     "experiments_enabled": [
-        RoleGrant(
-            workload("facade"), "Storage Blob Data Contributor", 'azurerm_storage_container.experiments["images"]'
-        ),
-        RoleGrant(
-            workload("facade"), "Storage Blob Data Contributor", 'azurerm_storage_container.experiments["results"]'
-        ),
-        RoleGrant(workload("facade"), "Storage Queue Data Contributor", 'azurerm_storage_queue.experiments["jobs"]'),
-        RoleGrant(
-            workload("facade"), "Storage Queue Data Message Sender", 'azurerm_storage_queue.experiments["jobs-refused"]'
-        ),
-        RoleGrant(workload("trainer"), "Storage Blob Data Reader", 'azurerm_storage_container.experiments["images"]'),
-        RoleGrant(workload("keda"), "Storage Queue Data Reader", 'azurerm_storage_queue.experiments["jobs"]'),
+        RoleGrant(workload("facade"), "Storage Blob Data Contributor", "azurerm_storage_container.experiments[0]"),
     ],
 }
 """The additional roles of azure/ with an option, which no environment sets."""

@@ -11,7 +11,7 @@ from tests.support.terraform_configuration import ENVIRONMENTS, TERRAFORM, expre
 DNS_ZONES = {
     "blob": {"privatelink.blob.core.windows.net"},
     "blob_secondary": {"privatelink.blob.core.windows.net"},
-    "queue": {"privatelink.queue.core.windows.net"},
+    "postgresqlServer": {"privatelink.postgres.database.azure.com"},
     "vault": {"privatelink.vaultcore.azure.net"},
     "registry": {"privatelink.azurecr.io"},
     "amlworkspace": {"privatelink.api.azureml.ms", "privatelink.notebooks.azure.net"},
@@ -37,7 +37,10 @@ def test_private_endpoint_rules_end_with_a_denial() -> None:
     assert [last[name] for name in anything] == ["*"] * 4
     for rule in rules:
         if rule is not last:
-            assert (rule["access"], rule["protocol"], rule["destination_port_range"]) == ("Allow", "Tcp", "443")
+            assert (rule["access"], rule["protocol"]) == ("Allow", "Tcp")
+            assert rule["destination_port_range"] in ("443", "5432")
+            if rule["destination_port_range"] == "5432":
+                assert expression(rule["source_address_prefixes"]) == "azurerm_subnet.nodes.address_prefixes"
             assert rule.get("source_address_prefix") not in ("*", "Internet", "0.0.0.0/0", "VirtualNetwork")
 
 

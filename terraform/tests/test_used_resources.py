@@ -53,12 +53,17 @@ def test_environment_sets_no_option(environment: str) -> None:
     assert not [option for option in OPTIONS if read_tfvars(environment).get(option)]
 
 
-def test_containers_and_queues_of_experiments_are_optional() -> None:
+def test_store_of_experiments_is_optional_and_used() -> None:
     azure = read_module("azure")
-    containers, queues = azure.of_type("azurerm_storage_container"), azure.of_type("azurerm_storage_queue")
+    containers = azure.of_type("azurerm_storage_container")
     assert expression(containers["this"]["for_each"]) == 'toset(["models", "releases"])'
-    optional = [containers["experiments"], queues["experiments"]]
-    assert (len(containers), len(queues)) == (2, 1)
-    for block in optional:
-        local = expression(block["for_each"]).removeprefix("local.")
-        assert expression(azure.local_values[local]).startswith("var.experiments_enabled ? toset([")
+    assert containers.keys() == {"this", "experiments"}
+    assert not azure.of_type("azurerm_storage_queue")
+    server = azure.of_type("azurerm_postgresql_flexible_server")["experiments"]
+    for block in (containers["experiments"], server):
+        assert expression(block["count"]) == "var.experiments_enabled ? 1 : 0"
+    component = (REPOSITORY / "kubernetes/components/azure-experiments/kustomization.yaml").read_text()
+    outputs = (TERRAFORM / "azure" / "outputs.tf").read_text()
+    for fact in ("database_url", "blob_url"):
+        assert f"data.experiments_{fact}" in component
+        assert re.search(rf"^ +{fact} += .*experiments|^ +{fact} += .*server\.fqdn", outputs, re.MULTILINE)

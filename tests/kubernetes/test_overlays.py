@@ -12,6 +12,7 @@ from tests.support.strict_schemas import schema_faults
 from thale.capacity.environment_limits import read_environment_limits
 from thale.capacity.facade_cost import facade_cost_per_hour
 from thale.capacity.nodes import read_prices
+from thale.facade.settings import FacadeSettings
 from thale.kserve.inference_service import release_from_resource
 from tools.generate.runbook_urls import read_base_url
 
@@ -175,3 +176,28 @@ def test_alerts_link_to_the_runbooks_of_the_facts(tmp_path: Path) -> None:
     assert rules
     for rule in rules:
         assert rule["annotations"]["runbook_url"] == f"{url}#{rule['alert'].lower()}"
+
+
+def test_experiments_connect_by_identity_without_a_secret(tmp_path: Path) -> None:
+    database = "postgresql://id-thale-prod-facade@psql-example.postgres.database.azure.com:5432/thale"
+    blobs = "https://stexample.blob.core.windows.net/experiments"
+    facts = f"  experiments_database_url: {database}\n  experiments_blob_url: {blobs}\n"
+    component = "  - ../../components/azure-experiments\n"
+    manifests = build_overlay_with(tmp_path, "aks-prod", "", component, facts)
+    template = of_kind(manifests, "Deployment")["facade"]["spec"]["template"]
+    assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    environment = {each["name"]: each.get("value") for each in template["spec"]["containers"][0]["env"]}
+    given = {name: value for name, value in environment.items() if name.startswith("THALE_EXPERIMENTS_")}
+    settings = FacadeSettings(
+        release_state_path="x", **{name.removeprefix("THALE_").lower(): each for name, each in given.items()}
+    )
+    assert (settings.experiments_database_url, settings.experiments_blob_url) == (database, blobs)
+    assert settings.experiments_database_entra
+    policies = {name: each["spec"] for name, each in of_kind(manifests, "NetworkPolicy").items()}
+    policy = policies["facade-to-database"]
+    [rule] = policy["egress"]
+    assert rule["ports"] == [{"port": 5432}]
+    assert rule["to"] == policies["identity-to-azure"]["egress"][0]["to"]
+    assert (
+        policies["facade-to-database"]["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    )

@@ -79,7 +79,7 @@ run "production" {
   }
   # What no service uses yet is off.
   assert {
-    condition     = length(azurerm_storage_queue.experiments) == 0 && length(azurerm_storage_management_policy.experiments) == 0 && length(azurerm_role_assignment.experiments) == 0 && keys(azurerm_storage_container.this) == ["models", "releases"] && length(azurerm_storage_container.experiments) == 0
+    condition     = length(azurerm_postgresql_flexible_server.experiments) == 0 && length(azurerm_storage_management_policy.experiments) == 0 && length(azurerm_role_assignment.experiments) == 0 && keys(azurerm_storage_container.this) == ["models", "releases"] && length(azurerm_storage_container.experiments) == 0
     error_message = "Storage of experiments is created although experiments are off."
   }
   assert {

@@ -61,24 +61,9 @@ override_resource {
   values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/blobServices/default/containers/releases" }
 }
 override_resource {
-  target          = azurerm_storage_container.experiments["images"]
+  target          = azurerm_storage_container.experiments[0]
   override_during = plan
-  values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/blobServices/default/containers/images" }
-}
-override_resource {
-  target          = azurerm_storage_container.experiments["results"]
-  override_during = plan
-  values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/blobServices/default/containers/results" }
-}
-override_resource {
-  target          = azurerm_storage_queue.experiments["jobs"]
-  override_during = plan
-  values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/queueServices/default/queues/jobs" }
-}
-override_resource {
-  target          = azurerm_storage_queue.experiments["jobs-refused"]
-  override_during = plan
-  values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/queueServices/default/queues/jobs-refused" }
+  values          = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/stthale/blobServices/default/containers/experiments" }
 }
 override_resource {
   target          = azurerm_key_vault.this
@@ -118,7 +103,10 @@ variables {
   model_retention     = { days = 30 }
   monthly_budget      = 2000
   experiments_enabled = true
-  machine_learning    = { vm_size = "Standard_NC24ads_A100_v4", max_nodes = 4 }
+
+  experiments_database = { admin_groups = { "00000000-0000-0000-0000-000000000002" = "thale administrators" } }
+
+  machine_learning = { vm_size = "Standard_NC24ads_A100_v4", max_nodes = 4 }
 }
 
 run "all_role_assignments" {

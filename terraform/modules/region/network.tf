@@ -80,6 +80,21 @@ resource "azurerm_network_security_rule" "private_endpoints_https_from_nodes" {
   destination_port_range       = "443"
 }
 
+resource "azurerm_network_security_rule" "private_endpoints_postgresql_from_nodes" {
+  count                        = contains(keys(var.private_links), "database") ? 1 : 0
+  name                         = "allow-postgresql-from-nodes"
+  resource_group_name          = azurerm_resource_group.this.name
+  network_security_group_name  = azurerm_network_security_group.private_endpoints.name
+  priority                     = 110
+  direction                    = "Inbound"
+  access                       = "Allow"
+  protocol                     = "Tcp"
+  source_address_prefixes      = azurerm_subnet.nodes.address_prefixes
+  source_port_range            = "*"
+  destination_address_prefixes = azurerm_subnet.private_endpoints.address_prefixes
+  destination_port_range       = "5432"
+}
+
 resource "azurerm_network_security_rule" "private_endpoints_nothing_else" {
   name                        = "deny-everything-else-in"
   resource_group_name         = azurerm_resource_group.this.name
