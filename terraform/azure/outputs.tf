@@ -8,13 +8,11 @@ output "facts" {
     entra            = local.entra
     subscription_id  = var.subscription_id
     registry         = azurerm_container_registry.this.login_server
-    storage_account  = azurerm_storage_account.this.name
     blob_endpoint    = azurerm_storage_account.this.primary_blob_endpoint
     key_vault        = azurerm_key_vault.this.name
     prometheus_query = azurerm_monitor_workspace.this.query_endpoint
     grafana          = azurerm_dashboard_grafana.this.endpoint
     client_ids       = { for name, identity in azurerm_user_assigned_identity.workload : name => identity.client_id }
-    action_groups    = { for urgency, group in azurerm_monitor_action_group.this : urgency => group.id }
     experiments = one([
       for server in azurerm_postgresql_flexible_server.experiments : {
         database_url = "postgresql://${azurerm_user_assigned_identity.workload["facade"].name}@${server.fqdn}:5432/thale"
