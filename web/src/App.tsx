@@ -8,6 +8,7 @@ import { ReviewHeader } from "./components/ReviewHeader";
 import { ThemeSelect } from "./components/ThemeSelect";
 import { Workspace } from "./components/Workspace";
 import { saveAllAsCsv } from "./downloads";
+import { type DropTarget, ExperimentsView } from "./experiments/ExperimentsView";
 import { type Selection as FileSelection, readDrop } from "./model/files";
 import { isCorrected } from "./model/history";
 import { type Photograph, photographsReducer } from "./model/photographs";
@@ -20,7 +21,7 @@ import { describeError, useMeasurements } from "./useMeasurements";
 import { useTraits } from "./useTraits";
 
 const DEFAULTS: MeasureOptions = { mmPerPx: null, plateWidthMm: null, expectedPlants: null, rotate: 0 };
-const VIEWS = ["photographs", "review", "models"] as const;
+const VIEWS = ["photographs", "review", "experiments", "models"] as const;
 type View = (typeof VIEWS)[number];
 
 export function App({ client }: { client: ApiClient }) {
@@ -30,6 +31,11 @@ export function App({ client }: { client: ApiClient }) {
   const [selectedId, setSelectedId] = useState<number | null>(null);
   const [notice, setNotice] = useState<string | null>(null);
   const [isDropping, setDropping] = useState(false);
+  const experimentDrop = useRef<DropTarget | null>(null);
+  const setExperimentDrop = useCallback((target: DropTarget | null) => {
+    experimentDrop.current = target;
+    setNotice(null);
+  }, []);
   const optionsById = useRef(new Map<number, MeasureOptions>());
   const optionsOf = useCallback((id: number) => optionsById.current.get(id) ?? DEFAULTS, []);
   const retry = (id: number) => dispatch({ kind: "status", id, status: { kind: "waiting" } });
@@ -68,9 +74,14 @@ export function App({ client }: { client: ApiClient }) {
     setView("photographs");
   };
   const onDrop = (event: DragEvent) => {
-    event.preventDefault();
     setDropping(false);
-    readDrop(event.dataTransfer).then(add, (reason: unknown) => setNotice(describeError(reason).message));
+    event.preventDefault();
+    const accept = view === "experiments" ? experimentDrop.current : add;
+    if (accept === null) {
+      setNotice(strings.experiments.openFirst);
+      return;
+    }
+    readDrop(event.dataTransfer).then(accept, (reason: unknown) => setNotice(describeError(reason).message));
   };
   const acceptAndAdvance = (photograph: Photograph) => {
     dispatch({ kind: "accept", id: photograph.id, accepted: true });
@@ -104,7 +115,10 @@ export function App({ client }: { client: ApiClient }) {
               key={name}
               type="button"
               aria-current={view === name ? "page" : undefined}
-              onClick={() => setView(name)}
+              onClick={() => {
+                setView(name);
+                setNotice(null);
+              }}
             >
               {strings.views[name]}
               {name === "review" && left > 0 && <span className="count">{left}</span>}
@@ -117,6 +131,14 @@ export function App({ client }: { client: ApiClient }) {
       </header>
       {view === "models" ? (
         <ModelsView key={String(signIn.state.isSignedIn)} client={client} />
+      ) : view === "experiments" ? (
+        <ExperimentsView
+          key={String(signIn.state.isSignedIn)}
+          client={client}
+          notice={notice}
+          onDropTarget={setExperimentDrop}
+          onUnauthorised={signIn.require}
+        />
       ) : (
         <main className="workspace" id="workspace">
           <aside className="side">

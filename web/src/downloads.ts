@@ -31,7 +31,7 @@ export async function saveAllAsCsv(client: ApiClient, photographs: readonly Phot
   save(new Blob(parts, { type: "text/csv" }), "traits.csv");
 }
 
-function save(blob: Blob, name: string): void {
+export function save(blob: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

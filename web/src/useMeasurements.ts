@@ -3,10 +3,10 @@ import { type ApiClient, ApiError, type MeasureOptions } from "./api/client";
 import { startHistory } from "./model/history";
 import type { Action, Photograph } from "./model/photographs";
 import { drawThumbnail } from "./model/thumbnail";
+import { retryWhileBusy } from "./retry";
 import { strings } from "./strings";
 
 const CONCURRENT = 2;
-const MAX_ATTEMPTS = 5;
 
 /** Measure the waiting photographs, two at a time, and retry while the server is busy. */
 export function useMeasurements(
@@ -60,10 +60,10 @@ async function measure(
   dispatch: Dispatch<Action>,
   signal: AbortSignal,
 ): Promise<boolean> {
-  for (let attempt = 1; ; attempt += 1) {
-    dispatch({ kind: "status", id, status: { kind: "uploading", share: 0 } });
-    try {
-      const phenotype = await client.measure(
+  try {
+    const phenotype = await retryWhileBusy(() => {
+      dispatch({ kind: "status", id, status: { kind: "uploading", share: 0 } });
+      return client.measure(
         file,
         options,
         (share) =>
@@ -74,18 +74,13 @@ async function measure(
           }),
         signal,
       );
-      dispatch({ kind: "measured", id, phenotype, history: startHistory(phenotype) });
-      return true;
-    } catch (error) {
-      if (signal.aborted) return true;
-      const isBusy = error instanceof ApiError && (error.status === 503 || error.status === 429);
-      if (isBusy && attempt < MAX_ATTEMPTS && (error.retryAfterS ?? 0) <= 60) {
-        await new Promise((resolve) => setTimeout(resolve, 1000 * (error.retryAfterS ?? 2)));
-        continue;
-      }
-      dispatch({ kind: "status", id, status: { kind: "failed", ...describeError(error) } });
-      return !(error instanceof ApiError && error.status === 401);
-    }
+    });
+    dispatch({ kind: "measured", id, phenotype, history: startHistory(phenotype) });
+    return true;
+  } catch (error) {
+    if (signal.aborted) return true;
+    dispatch({ kind: "status", id, status: { kind: "failed", ...describeError(error) } });
+    return !(error instanceof ApiError && error.status === 401);
   }
 }
 

@@ -1,4 +1,4 @@
-"""The web page in Debian's Chromium against a running platform: `web/e2e/page.e2e.ts`."""
+"""The web page in Debian's Chromium against a running platform: `web/e2e/page.e2e.ts` and `experiments.e2e.ts`."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def test_page_measures_corrects_and_downloads(tmp_path: Path) -> None:
             "THALE_URL": f"{platform.url}/",
         }
         completed = subprocess.run(
-            ["npm", "--prefix", "web", "run", "e2e", "--", "page"],
+            ["npm", "--prefix", "web", "run", "e2e", "--", "page", "experiments"],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -58,17 +58,22 @@ export class ApiClient {
     onUpload: (share: number) => void,
     signal: AbortSignal,
   ): Promise<Phenotype> {
-    const query = new URLSearchParams({ name: file.name.slice(0, 255) });
-    if (options.mmPerPx !== null) query.set("mm_per_px", String(options.mmPerPx));
-    if (options.plateWidthMm !== null) query.set("plate_width_mm", String(options.plateWidthMm));
-    if (options.expectedPlants !== null) query.set("expected_plants", String(options.expectedPlants));
-    if (options.rotate !== 0) query.set("rotate", String(options.rotate));
+    return this.upload<Phenotype>(`v1/phenotype?${measureQuery(file.name, options)}`, file, onUpload, signal);
+  }
+
+  /** Post a photograph. `onUpload` gets the uploaded share, from 0 to 1. */
+  async upload<T>(
+    path: string,
+    file: File,
+    onUpload: (share: number) => void,
+    signal: AbortSignal,
+  ): Promise<T> {
     const headers = await this.#headers("application/json");
     signal.throwIfAborted();
     // fetch reports no progress of an upload
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
-      request.open("POST", `v1/phenotype?${query}`);
+      request.open("POST", path);
       for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.responseType = "text";
@@ -77,7 +82,7 @@ export class ApiClient {
       request.onerror = () => reject(new ApiError("", 0));
       request.onabort = () => reject(new DOMException("aborted", "AbortError"));
       request.onload = () => {
-        if (request.status === 200) resolve(JSON.parse(request.responseText) as Phenotype);
+        if (request.status === 200) resolve(JSON.parse(request.responseText) as T);
         else reject(toError(request.status, request.responseText, request.getResponseHeader("Retry-After")));
       };
       signal.addEventListener("abort", () => request.abort(), { once: true });
@@ -140,13 +145,27 @@ export class ApiClient {
     return (await (await this.#fetch("v1/rollouts", { signal }, "application/json")).json()) as Rollouts;
   }
 
+  /** Return the JSON response of a request. */
+  async json<T>(path: string, init: RequestInit = {}): Promise<T> {
+    return (await (await this.#fetch(path, init, "application/json")).json()) as T;
+  }
+
+  /** Return the bytes of a response. */
+  async blob(path: string, accept: string): Promise<Blob> {
+    return (await this.#fetch(path, {}, accept)).blob();
+  }
+
   async #fetch(path: string, init: RequestInit, accept: string): Promise<Response> {
     const headers = await this.#headers(accept);
     let response: Response;
     try {
       response = await fetch(path, {
         ...init,
-        headers: { ...headers, ...(init.body ? { "Content-Type": "application/json" } : {}) },
+        headers: {
+          ...headers,
+          ...(init.body ? { "Content-Type": "application/json" } : {}),
+          ...(init.headers as Record<string, string> | undefined),
+        },
         credentials: "omit",
         redirect: "error",
       });
@@ -165,6 +184,16 @@ export class ApiClient {
     const credential = typeof source === "string" ? source : await source.token();
     return { Accept: accept, Authorization: `Bearer ${credential}` };
   }
+}
+
+/** Return the query parameters of a measurement. */
+export function measureQuery(name: string, options: MeasureOptions): URLSearchParams {
+  const query = new URLSearchParams({ name: name.slice(0, 255) });
+  if (options.mmPerPx !== null) query.set("mm_per_px", String(options.mmPerPx));
+  if (options.plateWidthMm !== null) query.set("plate_width_mm", String(options.plateWidthMm));
+  if (options.expectedPlants !== null) query.set("expected_plants", String(options.expectedPlants));
+  if (options.rotate !== 0) query.set("rotate", String(options.rotate));
+  return query;
 }
 
 function toError(status: number, body: string, retryAfter: string | null): ApiError {

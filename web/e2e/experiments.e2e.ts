@@ -1,0 +1,147 @@
+/**
+ * Experiments in Chromium against a running platform, with files and folders that are dropped: the same variables as
+ * `page.e2e.ts`.
+ */
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { type Browser, type CDPSession, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const URL_OF_PAGE = process.env["THALE_URL"] ?? "";
+const PLATES = (process.env["THALE_PLATES"] ?? "").split(":");
+const SCREENSHOTS = process.env["THALE_SCREENSHOTS"];
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const NAME = `Drop ${Date.now()}`;
+
+let browser: Browser;
+let page: Page;
+let session: CDPSession;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "thale-drop-"));
+  const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+  browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  page = await browser.newPage({ viewport: { width: 1440, height: 900 }, bypassCSP: true });
+  session = await page.context().newCDPSession(page);
+  await page.goto(URL_OF_PAGE);
+  await page.getByRole("button", { name: "Experiments" }).click();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await rm(folder, { recursive: true });
+});
+
+describe("experiments", () => {
+  it("refuses a drop before an experiment is open", async () => {
+    await drop([PLATES[0] as string]);
+    await page.getByText("Open an experiment first.").waitFor();
+  });
+
+  it("creates an experiment", async () => {
+    expect(await accessibilityProblems()).toEqual([]);
+    await page.getByLabel("Name").fill(NAME);
+    await page.getByRole("button", { name: "Create an experiment" }).click();
+    await page.getByRole("heading", { name: NAME }).waitFor();
+  });
+
+  it("measures a file that is dropped, and says why another one failed", async () => {
+    const damaged = join(folder, "damaged.png");
+    await writeFile(damaged, "no image");
+    await drop([PLATES[0] as string, damaged]);
+    await page.getByText("1 of 2 added, 1 failed").waitFor({ timeout: 120_000 });
+    expect(await page.locator(".uploads .error-text").textContent()).toMatch(/damaged\.png.*JPEG/);
+    await page.getByText("1 photograph, 1 measured").waitFor();
+  });
+
+  it("adds the photographs of a folder and its folders, once", async () => {
+    const deep = join(folder, "plates", "day 2");
+    await mkdir(deep, { recursive: true });
+    for (const plate of PLATES) await copyFile(plate, join(deep, basename(plate)));
+    await writeFile(join(folder, "plates", "notes.txt"), "watered");
+    await drop([join(folder, "plates")]);
+    await page.getByText("1 other file was left out.").waitFor();
+    await page
+      .getByText(`${PLATES.length} photographs, ${PLATES.length} measured`)
+      .waitFor({ timeout: 120_000 });
+    const names = await page.locator(".images tbody th").allTextContents();
+    expect(names.toSorted()).toEqual(PLATES.map((plate) => basename(plate)).toSorted());
+    expect(await page.getByText("was in the experiment already").count()).toBe(1);
+  });
+
+  it("stores a design table that is pasted", async () => {
+    const name = basename(PLATES[0] as string).replace(/\.[^.]*$/, "");
+    const field = page.getByLabel("Paste a table from a spreadsheet");
+    await field.fill("image\tplant\tgenotype\r\nx\tfirst\tcol-0\r\n");
+    await page.getByText("Row 1, column plant: first is not a whole number").waitFor();
+    expect(await accessibilityProblems()).toEqual([]);
+    await field.fill(`image\tgenotype\ttreatment\r\n${name}\tcol-0\t"NaCl, 50 mM"\r\nabsent\tler\tnone\r\n`);
+    await page.getByText("Preview: 2 rows").waitFor();
+    await screenshot("experiment-preview");
+    await page.getByRole("button", { name: "Save the design table" }).click();
+    await page
+      .getByText(`Rows without a photograph: 1. Photographs without a row: ${PLATES.length - 1}.`)
+      .waitFor();
+    await page.getByText("NaCl, 50 mM").waitFor();
+  });
+
+  it("fits each size, in the light and in the dark", async () => {
+    for (const theme of ["light", "dark"]) {
+      await page.getByLabel("Colour theme").selectOption(theme);
+      for (const [name, width, height] of [
+        ["laptop", 1440, 900],
+        ["tablet", 1024, 768],
+        ["phone", 414, 896],
+      ] as const) {
+        await page.setViewportSize({ width, height });
+        await screenshot(`experiment-${name}-${theme}`);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(overflow, name).toBeLessThanOrEqual(0);
+        expect(await accessibilityProblems(), `${name} ${theme}`).toEqual([]);
+      }
+    }
+    await page.setViewportSize({ width: 1440, height: 900 });
+  });
+
+  it("lists the experiment with its factors", async () => {
+    await page.getByRole("button", { name: "All experiments" }).click();
+    const row = page.getByRole("row", { name: new RegExp(NAME) });
+    await row.getByText("genotype, treatment").waitFor();
+    await screenshot("experiments");
+    expect(await accessibilityProblems()).toEqual([]);
+  });
+
+  it("adds files that are dropped elsewhere to the photographs", async () => {
+    await page.getByRole("button", { name: "Photographs" }).click();
+    await drop([PLATES[0] as string]);
+    await page.getByText("1 of 1 measured").waitFor({ timeout: 120_000 });
+  });
+});
+
+/** Drop files and folders of the disk, as a file manager does: the page gets real entries of a file system. */
+async function drop(paths: string[]): Promise<void> {
+  const data = { items: [], files: paths, dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"] as const)
+    await session.send("Input.dispatchDragEvent", { type, x: 600, y: 500, data });
+}
+
+async function screenshot(name: string): Promise<void> {
+  if (SCREENSHOTS !== undefined) await page.screenshot({ path: `${SCREENSHOTS}/${name}.png` });
+}
+
+/** Return the violations of WCAG 2.2 AA that axe finds. */
+async function accessibilityProblems(): Promise<string[]> {
+  await page.addScriptTag({ path: AXE });
+  return page.evaluate(async () => {
+    const axe = (globalThis as unknown as { axe: typeof import("axe-core") }).axe;
+    const result = await axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"],
+    });
+    return result.violations.map(
+      (violation) => `${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`,
+    );
+  });
+}
