@@ -14,7 +14,7 @@ from deploy.settings import DeploySettings
 PROVIDERS = (
     "Compute", "ContainerService", "ContainerRegistry", "KeyVault", "Storage", "Network", "OperationalInsights",
     "Insights", "AlertsManagement", "Monitor", "Dashboard", "ManagedIdentity", "PolicyInsights", "Cdn",
-    "MachineLearningServices", "Consumption",
+    "MachineLearningServices", "DBforPostgreSQL", "Consumption",
 )  # fmt: skip
 """The same list as in terraform/README.md."""
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.support.self_signed_certificate import write_loopback_certificate
 from thale.errors import ExperimentStoreError
 from thale.experiments.address import StoreAddress
 from thale.experiments.database import Database
+from thale.experiments.migrations import HEAD
 from thale.experiments.store import ExperimentStore
 
 pytestmark = pytest.mark.integration
@@ -54,6 +56,19 @@ def test_store_opens_with_a_token_over_tls(address: StoreAddress, authority: Dat
     store.close()
     assert authority.checked[0] == (ROLE, authority.issued[0])
     assert len(authority.issued) == 1, "each connection requested a token of its own"
+
+
+def test_facades_that_start_together_migrate_once(address: StoreAddress) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        stores = list(pool.map(ExperimentStore.open, [address] * 6))
+    with stores[0].database.read() as connection:
+        versions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    assert versions == [HEAD]
+    for number, store in enumerate(stores):
+        store.experiments.create(f"experiment {number}", "", "local")
+    assert len(stores[0].experiments.list(10, None).items) == len(stores)
+    for store in stores:
+        store.close()
 
 
 def test_new_connection_gets_a_new_token_when_one_expires(database: Database, authority: DatabaseAuthority) -> None:
