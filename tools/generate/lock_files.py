@@ -58,6 +58,8 @@ LOCKS: Mapping[str, Lock] = {
     "checkov": Lock(inputs=("checkov",), constrained=False),
     "node": Lock(inputs=("node",), constrained=False),
     "zizmor": Lock(inputs=("zizmor",), constrained=False),
+    "mutation": Lock(inputs=("mutation",), constrained=False),
+    "reuse": Lock(inputs=("reuse",), constrained=False),
     "openapi-client": Lock(inputs=("openapi-client",), constrained=False),
     "isatools": Lock(inputs=("isatools",), constrained=False),
 }

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thale.release.judge.sequential_tests import NO_COUNTS, Counts, Evidence, MeanTest, RateTest, nearest_null
+from thale.release.judge.sequential_tests import (
+    NO_COUNTS,
+    Counts,
+    Evidence,
+    MeanTest,
+    RateTest,
+    _log_e_value,
+    nearest_null,
+)
 
 LOG_20 = math.log(20)
 
@@ -155,3 +163,9 @@ def test_from_counters_accepts_counters_read_at_different_times() -> None:
     assert Counts.from_counters(1, 3) == Counts(1, 3)
     with pytest.raises(ValueError, match="2 bad of 1 responses"):
         Counts(2, 1)
+
+
+def test_canary_within_the_margin_is_no_evidence() -> None:
+    assert _log_e_value(0.1, 0.3, (1, 9), (3, 7), 0.01) == 0
+    assert _log_e_value(0.31, 0.3, (31, 69), (30, 70), 0.01) == 0
+    assert _log_e_value(0.5, 0.1, (5, 5), (1, 9), 0.01) > 1
