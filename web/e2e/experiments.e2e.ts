@@ -106,6 +106,37 @@ describe("experiments", () => {
     await page.setViewportSize({ width: 1440, height: 900 });
   });
 
+  it("stores a correction with a reason, and opens it again", async () => {
+    await page.getByLabel("Colour theme").selectOption("light");
+    await page.locator(".images tbody th button").first().click();
+    await page.locator(".plants tbody tr").first().waitFor();
+    expect(await page.getByText("The roots are stored as shown.").isVisible()).toBe(true);
+    await page.keyboard.press("n");
+    await page.getByRole("application").focus();
+    await page.keyboard.press("[");
+    for (let press = 0; press < 3; press += 1) await page.keyboard.press("Shift+ArrowDown");
+    await page.getByText("The correction is not saved yet.").waitFor();
+    await page.locator('[data-trait="primary_root_length"].changed').waitFor();
+    await page.getByLabel("Reason").fill("the tip is lower");
+    await page.getByRole("button", { name: "Save correction" }).click();
+    await page.getByText(/UTC, .+: the tip is lower/).waitFor();
+    await page.getByText("The roots are stored as shown.").waitFor();
+    await screenshot("stored");
+    expect(await accessibilityProblems()).toEqual([]);
+    const length = await page.locator('[data-trait="primary_root_length"]').textContent();
+    await page.reload();
+    await page.getByRole("button", { name: "Experiments" }).click();
+    await page.getByRole("button", { name: NAME }).click();
+    await page.locator(".images tbody th button").first().click();
+    await page.getByText(/UTC, .+: the tip is lower/).waitFor();
+    await page.keyboard.press("n");
+    await page.locator('[data-trait="primary_root_length"].changed').waitFor();
+    expect(await page.locator('[data-trait="primary_root_length"]').textContent()).toBe(length);
+    await page.getByRole("button", { name: "Experiments" }).click();
+    await page.getByRole("button", { name: NAME }).click();
+    await page.getByRole("heading", { name: NAME }).waitFor();
+  });
+
   it("lists the experiment with its factors", async () => {
     await page.getByRole("button", { name: "All experiments" }).click();
     const row = page.getByRole("row", { name: new RegExp(NAME) });
@@ -117,7 +148,7 @@ describe("experiments", () => {
   it("adds files that are dropped elsewhere to the photographs", async () => {
     await page.getByRole("button", { name: "Photographs" }).click();
     await drop([PLATES[0] as string]);
-    await page.getByText("1 of 1 measured").waitFor({ timeout: 120_000 });
+    await page.getByText("2 of 2 measured").waitFor({ timeout: 120_000 });
   });
 });
 

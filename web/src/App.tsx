@@ -9,9 +9,10 @@ import { ThemeSelect } from "./components/ThemeSelect";
 import { Workspace } from "./components/Workspace";
 import { saveAllAsCsv } from "./downloads";
 import { type DropTarget, ExperimentsView } from "./experiments/ExperimentsView";
+import type { OpenedImage } from "./experiments/openImage";
 import { type Selection as FileSelection, readDrop } from "./model/files";
-import { isCorrected } from "./model/history";
-import { type Photograph, photographsReducer } from "./model/photographs";
+import { type EditedPlant, resumeHistory } from "./model/history";
+import { hasUnsavedCorrections, type Photograph, photographsReducer } from "./model/photographs";
 import { describeWorst, reviewOrder } from "./model/review";
 import { SignInButton } from "./signIn/SignInButton";
 import { SignInDialog } from "./signIn/SignInDialog";
@@ -45,7 +46,7 @@ export function App({ client }: { client: ApiClient }) {
   useMeasurements(client, photographs, optionsOf, dispatch, signIn.require);
   useTraits(client, photographs, dispatch);
 
-  const hasCorrections = photographs.some(({ history }) => history !== null && isCorrected(history));
+  const hasCorrections = photographs.some(hasUnsavedCorrections);
   useEffect(() => {
     if (!hasCorrections) return;
     const warn = (event: BeforeUnloadEvent) => event.preventDefault();
@@ -71,6 +72,22 @@ export function App({ client }: { client: ApiClient }) {
     if (images.length > 0) dispatch({ kind: "add", files: images });
     if (images.length > 0 && photographs.length === 0) setSelectedId(next);
     setNotice(images.length === 0 ? strings.drop.none : ignored > 0 ? strings.drop.ignored(ignored) : null);
+    setView("photographs");
+  };
+  const openStored = ({ file, measurement, corrections }: OpenedImage) => {
+    const open = photographs.find(({ stored }) => stored?.measurementId === measurement.id);
+    const next = photographs.reduce((max, photograph) => Math.max(max, photograph.id), 0) + 1;
+    if (open === undefined) {
+      const corrected = corrections.at(-1)?.plants ?? null;
+      dispatch({
+        kind: "open",
+        file,
+        phenotype: measurement.phenotype,
+        history: resumeHistory(measurement.phenotype, corrected as readonly EditedPlant[] | null),
+        measurementId: measurement.id,
+      });
+    }
+    setSelectedId(open?.id ?? next);
     setView("photographs");
   };
   const onDrop = (event: DragEvent) => {
@@ -137,6 +154,7 @@ export function App({ client }: { client: ApiClient }) {
           client={client}
           notice={notice}
           onDropTarget={setExperimentDrop}
+          onOpenImage={openStored}
           onUnauthorised={signIn.require}
         />
       ) : (

@@ -214,6 +214,21 @@ export const strings = {
     csv: "Download traits as CSV",
     xlsx: "Download traits as Excel",
   },
+  stored: {
+    title: "Stored corrections",
+    reason: "Reason",
+    save: "Save correction",
+    saved: "The roots are stored as shown.",
+    unsaved: "The correction is not saved yet.",
+    none: "No corrections yet.",
+    history: "Corrections, the oldest first",
+    entry: (time: string, author: string, reason: string) => `${time} UTC, ${author}: ${reason}`,
+    failed: "The correction is not saved:",
+    conflict: (authors: string) =>
+      `Not saved, because ${authors} has stored a correction since you opened this photograph. Look at the list below. Save again to store yours as the latest one.`,
+    missing: (name: string) =>
+      `The server no longer has the photograph ${name}. Open the experiment again to see what it contains.`,
+  },
   design: {
     title: "Design table",
     paste: "Paste a table from a spreadsheet",

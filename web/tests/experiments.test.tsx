@@ -43,7 +43,13 @@ function start(answers: Record<string, unknown> = {}) {
   const upload = vi.spyOn(client, "upload");
   const unauthorised = vi.fn();
   const { container } = render(
-    <ExperimentsView client={client} notice={null} onDropTarget={() => {}} onUnauthorised={unauthorised} />,
+    <ExperimentsView
+      client={client}
+      notice={null}
+      onDropTarget={() => {}}
+      onOpenImage={() => {}}
+      onUnauthorised={unauthorised}
+    />,
   );
   return { container, json, upload, unauthorised };
 }

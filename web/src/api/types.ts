@@ -1,7 +1,7 @@
 /** Names for the generated types of the API. */
 import type { components } from "./schema";
 
-type Schemas = components["schemas"];
+export type Schemas = components["schemas"];
 export type Phenotype = Schemas["Phenotype"];
 export type Plant = Schemas["Plant"];
 export type Organ = Schemas["Organ"];
@@ -23,6 +23,9 @@ export type Experiment = Schemas["Experiment"];
 export type ExperimentPage = Schemas["ExperimentPage"];
 export type ExperimentImage = Schemas["ExperimentImage"];
 export type ExperimentImagePage = Schemas["ExperimentImagePage"];
+export type Measurement = Schemas["Measurement"];
+export type Correction = Schemas["Correction"];
+export type CorrectionList = Schemas["CorrectionList"];
 export type AddedImage = Schemas["AddedImage"];
 export type DesignTable = Schemas["DesignTable"];
 export type XY = [number, number];

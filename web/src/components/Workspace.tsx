@@ -12,6 +12,7 @@ import { describeError } from "../useMeasurements";
 import { handlesOf, LAYERS, type Layers, type Selection } from "../viewer/scene";
 import { Viewer, type ViewerHandle } from "../viewer/Viewer";
 import { type Command, CorrectPanel } from "./CorrectPanel";
+import { StoredCorrections } from "./StoredCorrections";
 import { PlantOverview, TraitDetails } from "./TraitPanel";
 import { FlagNote, LayerToggles, ZoomButtons } from "./ViewerControls";
 
@@ -287,6 +288,15 @@ export function Workspace({ client, photograph, dispatch, onAccept }: WorkspaceP
           error={error}
           onCommand={run}
         />
+        {photograph.stored !== null && (
+          <StoredCorrections
+            client={client}
+            measurement={photograph.stored.measurementId}
+            plants={history.present}
+            isSaved={history.present === photograph.stored.plants}
+            onSaved={(plants) => dispatch({ kind: "saved", id: photograph.id, plants })}
+          />
+        )}
         {downloadError !== null && (
           <p role="alert" className="error-text">
             {downloadError}

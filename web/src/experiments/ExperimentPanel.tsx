@@ -9,6 +9,7 @@ import { strings } from "../strings";
 import { describeError } from "../useMeasurements";
 import { DesignEditor } from "./DesignEditor";
 import { ImageTable } from "./ImageTable";
+import { type OpenedImage, openImage } from "./openImage";
 import { downloadTable, getExperiment, listImages, type TableType } from "./requests";
 import { UploadList } from "./UploadList";
 import { useUploads } from "./useUploads";
@@ -25,11 +26,13 @@ export function ExperimentPanel({
   id,
   onClose,
   onDropTarget,
+  onOpenImage,
   onUnauthorised,
 }: {
   client: ApiClient;
   id: string;
   onClose: () => void;
+  onOpenImage: (image: OpenedImage) => void;
   onDropTarget: (target: DropTarget | null) => void;
   onUnauthorised: () => void;
 }) {
@@ -125,7 +128,11 @@ export function ExperimentPanel({
           onSaved={countChange}
         />
       </div>
-      <ImageTable images={images} onMore={cursor === null ? null : () => void showMore()} />
+      <ImageTable
+        images={images}
+        onOpen={(image) => void openImage(client, id, image).then(onOpenImage, fail)}
+        onMore={cursor === null ? null : () => void showMore()}
+      />
       {images.length > 0 && (
         <div className="row">
           <button type="button" onClick={() => void download("text/csv", ".csv")}>

@@ -4,6 +4,7 @@ import type { Experiment } from "../api/types";
 import { strings } from "../strings";
 import { describeError } from "../useMeasurements";
 import { type DropTarget, ExperimentPanel } from "./ExperimentPanel";
+import type { OpenedImage } from "./openImage";
 import { createExperiment, listExperiments } from "./requests";
 import "./experiments.css";
 
@@ -14,10 +15,12 @@ export function ExperimentsView({
   client,
   notice,
   onDropTarget,
+  onOpenImage,
   onUnauthorised,
 }: {
   client: ApiClient;
   notice: string | null;
+  onOpenImage: (image: OpenedImage) => void;
   /** Set the receiver of files that are dropped on the window; null while no experiment is open. */
   onDropTarget: (target: DropTarget | null) => void;
   onUnauthorised: () => void;
@@ -31,6 +34,7 @@ export function ExperimentsView({
         id={openId}
         onClose={() => setOpenId(null)}
         onDropTarget={onDropTarget}
+        onOpenImage={onOpenImage}
         onUnauthorised={onUnauthorised}
       />
     );

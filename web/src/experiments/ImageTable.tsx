@@ -4,9 +4,11 @@ import { strings } from "../strings";
 /** Photographs of an experiment with their state. */
 export function ImageTable({
   images,
+  onOpen,
   onMore,
 }: {
   images: readonly ExperimentImage[];
+  onOpen: (image: ExperimentImage) => void;
   /** Null if all photographs are listed. */
   onMore: (() => void) | null;
 }) {
@@ -30,17 +32,28 @@ export function ImageTable({
           </tr>
         </thead>
         <tbody>
-          {images.map(({ sha256, name, plate, added_at, measurement_id }) => (
-            <tr key={sha256}>
-              <th scope="row">{name}</th>
-              <td>{plate}</td>
-              <td>{added_at.slice(0, 16).replace("T", " ")}</td>
-              <td>
-                {measurement_id === null ? strings.experiments.notMeasured : strings.experiments.measured}
-              </td>
-              <td>{measurement_id !== null && <code>{measurement_id}</code>}</td>
-            </tr>
-          ))}
+          {images.map((image) => {
+            const { sha256, name, plate, added_at, measurement_id } = image;
+            return (
+              <tr key={sha256}>
+                <th scope="row">
+                  {measurement_id === null ? (
+                    name
+                  ) : (
+                    <button type="button" className="link" onClick={() => onOpen(image)}>
+                      {name}
+                    </button>
+                  )}
+                </th>
+                <td>{plate}</td>
+                <td>{added_at.slice(0, 16).replace("T", " ")}</td>
+                <td>
+                  {measurement_id === null ? strings.experiments.notMeasured : strings.experiments.measured}
+                </td>
+                <td>{measurement_id !== null && <code>{measurement_id}</code>}</td>
+              </tr>
+            );
+          })}
         </tbody>
       </table>
       {onMore !== null && (

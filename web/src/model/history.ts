@@ -37,6 +37,12 @@ export function startHistory(phenotype: Phenotype): History {
   return { past: [], present: origin, future: [], origin };
 }
 
+/** Start with the roots as measured, and continue at the roots that a person corrected before. */
+export function resumeHistory(phenotype: Phenotype, corrected: readonly EditedPlant[] | null): History {
+  const history = startHistory(phenotype);
+  return corrected === null ? history : commit(history, corrected);
+}
+
 export function commit(history: History, present: readonly EditedPlant[]): History {
   if (present === history.present) return history;
   return { ...history, past: [...history.past, history.present].slice(-MAX_STEPS), present, future: [] };

@@ -1,6 +1,6 @@
 /** The queue of photographs and its state transitions. */
 import type { Phenotype } from "../api/types";
-import type { History } from "./history";
+import { type EditedPlant, type History, isCorrected } from "./history";
 
 export type Status =
   | { kind: "waiting" }
@@ -23,10 +23,14 @@ export interface Photograph {
   /** State of the request for the traits of the corrected roots. */
   traits: { isComputing: boolean; error: string | null };
   accepted: boolean;
+  /** The measurement of the server and its roots as stored last; null if the photograph is in no experiment. */
+  stored: { measurementId: string; plants: readonly EditedPlant[] } | null;
 }
 
 export type Action =
   | { kind: "add"; files: File[] }
+  | { kind: "open"; file: File; phenotype: Phenotype; history: History; measurementId: string }
+  | { kind: "saved"; id: number; plants: readonly EditedPlant[] }
   | { kind: "status"; id: number; status: Status }
   | { kind: "thumbnail"; id: number; url: string }
   | { kind: "measured"; id: number; phenotype: Phenotype; history: History }
@@ -46,6 +50,20 @@ export function photographsReducer(
     const next = photographs.reduce((max, photograph) => Math.max(max, photograph.id), 0) + 1;
     return [...photographs, ...action.files.map((file, index) => create(next + index, file))];
   }
+  if (action.kind === "open") {
+    const next = photographs.reduce((max, photograph) => Math.max(max, photograph.id), 0) + 1;
+    const { file, phenotype, history, measurementId } = action;
+    return [
+      ...photographs,
+      {
+        ...create(next, file),
+        status: { kind: "measured" },
+        measured: phenotype,
+        history,
+        stored: { measurementId, plants: history.present },
+      },
+    ];
+  }
   if (action.kind === "remove") return photographs.filter((photograph) => photograph.id !== action.id);
   return photographs.map((photograph) =>
     photograph.id === action.id ? update(photograph, action) : photograph,
@@ -64,12 +82,13 @@ function create(id: number, file: File): Photograph {
     history: null,
     traits: IDLE,
     accepted: false,
+    stored: null,
   };
 }
 
 function update(
   photograph: Photograph,
-  action: Exclude<Action, { kind: "add" } | { kind: "remove" }>,
+  action: Exclude<Action, { kind: "add" | "open" | "remove" }>,
 ): Photograph {
   switch (action.kind) {
     case "status":
@@ -91,6 +110,10 @@ function update(
       return { ...photograph, corrected: action.phenotype, traits: IDLE };
     case "computing":
       return { ...photograph, traits: { isComputing: action.error === null, error: action.error } };
+    case "saved":
+      return photograph.stored === null
+        ? photograph
+        : { ...photograph, stored: { ...photograph.stored, plants: action.plants } };
     case "accept":
       return { ...photograph, accepted: action.accepted };
   }
@@ -99,6 +122,12 @@ function update(
 /** Return the numbers that the page shows and exports: those of the correction, if there is one. */
 export function currentPhenotype(photograph: Photograph): Phenotype | null {
   return photograph.corrected ?? photograph.measured;
+}
+
+/** Return true if corrections would be lost with the page. */
+export function hasUnsavedCorrections({ history, stored }: Photograph): boolean {
+  if (history === null) return false;
+  return stored === null ? isCorrected(history) : history.present !== stored.plants;
 }
 
 /** Return true if a person has changed a root, and not only checked it. */
