@@ -18,6 +18,7 @@ from thale._version import __version__
 from thale.cli.experiment import experiment
 from thale.cli.keys import keys
 from thale.cli.release import release
+from thale.cli.watch import watch
 from thale.errors import (
     InvalidTransitionError,
     MissingPackageError,
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.add_typer(release, name="release")
 app.add_typer(keys, name="keys")
 app.add_typer(experiment, name="experiment")
+app.command()(watch)
 
 HomeOption = Annotated[
     Path | None,
