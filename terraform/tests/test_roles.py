@@ -145,14 +145,7 @@ _ACCOUNT = f"{_GROUP}/Microsoft.Storage/storageAccounts/stthale"
 SCOPES = {
     MODELS: f"{_ACCOUNT}/blobServices/default/containers/models",
     RELEASES: f"{_ACCOUNT}/blobServices/default/containers/releases",
-    **{
-        f'azurerm_storage_container.experiments["{name}"]': f"{_ACCOUNT}/blobServices/default/containers/{name}"
-        for name in ("images", "results")
-    },
-    **{
-        f'azurerm_storage_queue.experiments["{name}"]': f"{_ACCOUNT}/queueServices/default/queues/{name}"
-        for name in ("jobs", "jobs-refused")
-    },
+    "azurerm_storage_container.experiments[0]": f"{_ACCOUNT}/blobServices/default/containers/experiments",
     VAULT: f"{_GROUP}/Microsoft.KeyVault/vaults/kv-thale",
     METRICS: f"{_GROUP}/Microsoft.Monitor/accounts/amw-thale",
     LOGS: f"{_GROUP}/Microsoft.OperationalInsights/workspaces/log-thale",

@@ -21,6 +21,13 @@ run "trusted_services_run_lifecycle_rules_and_builds" {
   command = plan
   variables {
     experiments_enabled = true # only they have lifecycle rules
+    experiments_database = {
+      sku_name             = "GP_Standard_D2ds_v5"
+      zone_redundant       = true
+      backup_days          = 30
+      geo_redundant_backup = true
+      admin_groups         = { "00000000-0000-0000-0000-000000000002" = "thale administrators" }
+    }
   }
 
   assert {
