@@ -263,3 +263,37 @@ def test_totals_are_unknown_when_roots_belong_to_no_plant() -> None:
 def test_totals_of_a_plate_without_plants_are_uncertain_zeros() -> None:
     values = measure_plate([], TENTH_MM_SCALE, 0.0, [Flag(code="no_plant", message="no plant")])
     assert {(value.value, value.quality) for value in values} == {(0.0, "uncertain")}
+
+
+def test_branched_zone_follows_a_bent_primary() -> None:
+    """Laterals start beside the line of the primary root, on different segments. The zone is measured along the line."""
+    plant = seedling(
+        root("1", (100, 50), (100, 150), (180, 210), (180, 400)),
+        root("1.1", (103, 90), (160, 90), parent="1"),
+        root("1.2", (143, 176), (60, 300), parent="1"),
+        root("1.3", (177, 310), (90, 390), parent="1"),
+    )
+    values = measure_traits(plant)
+    assert values["branched_zone_length"].value == pytest.approx(26.0)  # 60 px on the first, 100 and 100 on the next
+    assert values["lateral_density_branched_zone"].value == pytest.approx(3 / 26.0)
+
+
+FAINT, HIDDEN = Flag(code="crossing", message="1 at 3,4"), Flag(code="crossing", message="2 at 5,6")
+
+
+@pytest.mark.parametrize(
+    ("trait", "flags"),
+    [
+        ("primary_root_length", {"1 at 3,4"}),
+        ("lateral_root_count", {"1 at 3,4", "2 at 5,6"}),
+        ("mean_lateral_root_length", {"2 at 5,6"}),
+        ("total_root_length", {"1 at 3,4", "2 at 5,6"}),
+        ("shoot_area", set()),
+    ],
+)
+def test_flags_of_a_trait_are_those_of_its_roots(trait: str, flags: set[str]) -> None:
+    plant = seedling(
+        root("1", (100, 50), (100, 350), flags=(FAINT,)),
+        root("1.1", (100, 150), (130, 190), parent="1", flags=(HIDDEN,)),
+    )
+    assert {flag.message for flag in measure_traits(plant)[trait].flags} & {"1 at 3,4", "2 at 5,6"} == flags

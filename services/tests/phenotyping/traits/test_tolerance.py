@@ -36,3 +36,23 @@ def test_error_unit_and_max_error_are_positive_and_finite(trait: str) -> None:
     for value in (0.0, -3.0, 1e4):
         assert 0 < error_unit(trait, value) < math.inf
         assert 0 <= max_error(trait, value) < math.inf
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "expected"),
+    [
+        ("primary_root_length", 50.0, 50.0),
+        ("primary_root_length", 3.0, 10.0),
+        ("mean_lateral_root_length", 3.0, 3.0),
+        ("mean_lateral_root_length", 0.3, 1.0),
+        ("root_diameter", -3.0, 3.0),
+        ("root_diameter", 0.2, 1.0),
+        ("lateral_root_count", 12.0, 12.0),
+        ("lateral_root_count", 0.0, 1.0),
+        ("convex_hull_area", 3.0, 20.0),
+        ("primary_root_angle", 30.0, 1.0),
+        ("primary_tip_x", 60.0, 1.0),
+    ],
+)
+def test_error_unit_is_the_value_or_a_minimum(trait: str, value: float, expected: float) -> None:
+    assert error_unit(trait, value) == expected
