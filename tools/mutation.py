@@ -50,7 +50,11 @@ TARGETS: Mapping[str, Target] = {
     "judge": Target(("services/thale/release/judge",), ("services/tests/release/judge",)),
     "health": Target(
         ("services/thale/facade/status/health.py", "services/thale/facade/api/health_routes.py"),
-        ("services/tests/facade/status/test_readiness.py", "services/tests/facade/api/test_health_routes.py"),
+        (
+            "services/tests/facade/status/test_readiness.py",
+            "services/tests/facade/status/test_readiness_reasons.py",
+            "services/tests/facade/api/test_health_routes.py",
+        ),
     ),
     "fallback": Target(
         ("services/thale/facade/inference/fallback.py", "services/thale/facade/inference/canary_timeout.py"),

@@ -266,7 +266,7 @@ def test_totals_of_a_plate_without_plants_are_uncertain_zeros() -> None:
 
 
 def test_branched_zone_follows_a_bent_primary() -> None:
-    """Laterals start beside the line of the primary root, on different segments. The zone is measured along the line."""
+    """Laterals start 3 px from the primary root, on different segments. The zone is measured along the root."""
     plant = seedling(
         root("1", (100, 50), (100, 150), (180, 210), (180, 400)),
         root("1.1", (103, 90), (160, 90), parent="1"),
