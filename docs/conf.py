@@ -22,6 +22,7 @@ include_patterns = [
     "docs/**",
     *(f"{folder}/*.md" for folder in ("kubernetes", "loadtests", "model-server", "observability", "terraform")),
     "observability/otel/*.md",
+    "tests/brapi/*.md",
     "tests/kubernetes/schemas/*.md",
 ]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
