@@ -240,7 +240,7 @@ def test_measure_plate_returns_zero_for_empty_plate() -> None:
     "code",
     [
         *("no_plate", "round_plate", "not_a_plate", "not_a_photograph", "plate_cropped", "plate_edge_weak"),
-        *("few_grey_levels", "clipped"),
+        *("few_grey_levels", "clipped", "roots_grow_upwards", "very_low_resolution", "strong_compression"),
     ],
 )
 def test_no_trait_is_ok_when_the_gate_doubts_the_image(code: str) -> None:
@@ -297,3 +297,11 @@ def test_flags_of_a_trait_are_those_of_its_roots(trait: str, flags: set[str]) ->
         root("1.1", (100, 150), (130, 190), parent="1", flags=(HIDDEN,)),
     )
     assert {flag.message for flag in measure_traits(plant)[trait].flags} & {"1 at 3,4", "2 at 5,6"} == flags
+
+
+@pytest.mark.parametrize("code", ["compression", "low_resolution"])
+def test_compression_makes_the_traits_of_laterals_uncertain(code: str) -> None:
+    values = {value.trait: value for value in measure(seedling(), TENTH_MM_SCALE, None, [Flag(code=code, message="x")])}
+    assert values["primary_root_length"].quality == "ok"
+    assert values["mean_lateral_root_length"].quality == "uncertain"
+    assert values["total_root_length"].quality == "uncertain"
