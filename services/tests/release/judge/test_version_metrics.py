@@ -3,7 +3,8 @@
 import pytest
 
 from thale.monitoring.histogram import Histogram
-from thale.release.judge.checks import _quantile
+from thale.release.judge.checks import _count_outside, _quantile
+from thale.release.judge.sequential_tests import Counts, _unstarted_weight
 from thale.release.judge.version_metrics import ComparisonWindow, VersionMetrics
 
 EARLIER = VersionMetrics(
@@ -55,3 +56,20 @@ def test_comparison_window_merges_each_version_with_itself() -> None:
 )
 def test_quantile_is_interpolated_between_uneven_steps(level: float, value: float) -> None:
     assert _quantile((2, 4, 10, 20, 100), level) == pytest.approx(value)
+
+
+def test_outputs_are_counted_on_both_sides_of_the_reference() -> None:
+    """The reference is 0 to 100 in even steps. A small and a large value are outside, and those between are not."""
+    reference = tuple(float(level) for level in range(101))
+    edges = (0.1, 10.0, 50.0, 90.0, 99.9)
+    assert _count_outside(Histogram(edges, (3, 0, 0, 0, 0, 0)), reference) == Counts(3, 3)
+    assert _count_outside(Histogram(edges, (0, 5, 7, 2, 4, 0)), reference).bad == 0
+    assert _count_outside(Histogram(edges, (1, 2, 4, 8, 16, 32)), reference) == Counts(33, 63)
+    assert _count_outside(None, reference) == Counts(0, 0)
+
+
+def test_prior_weight_of_a_late_regression_decreases() -> None:
+    weights = [_unstarted_weight(blocks) for blocks in range(5)]
+    assert weights[:2] == [1.0, 0.5]
+    assert weights[1:] == sorted(weights[1:], reverse=True)
+    assert min(weights) > 0
