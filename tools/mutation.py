@@ -114,8 +114,11 @@ def position_key(row: int, column: int) -> int:
 
 
 def choose_mutants(places: Mapping[str, Place], excluded: frozenset[str], sample: int, seed: int) -> list[str]:
-    """Return the ids of a seeded sample: at most one mutant per place, because those of one place are much alike."""
-    ids = sorted(places.keys() - excluded, key=lambda job: (places[job].path, places[job].row, places[job].column, job))
+    """Return the ids of a seeded sample: at most one mutant per place, because those of one place are much alike.
+
+    The sample depends on the order of `places`, and not on the ids, which cosmic-ray draws at random.
+    """
+    ids = [job for job in places if job not in excluded]
     random.Random(seed).shuffle(ids)  # noqa: S311 (a sample, no secret)
     by_place: dict[Place, str] = {}
     for job in ids:
@@ -208,7 +211,8 @@ class Session:
 
     def _keep_sample(self, database: Path) -> None:
         """Delete all mutants but the sample."""
-        query = "SELECT job_id, module_path, start_pos_row, start_pos_col FROM mutation_specs"
+        query = """SELECT job_id, module_path, start_pos_row, start_pos_col FROM mutation_specs
+            ORDER BY module_path, start_pos_row, start_pos_col, operator_name, operator_args, occurrence"""
         with closing(sqlite3.connect(database)) as connection:
             places = {job: Place(*place) for job, *place in connection.execute(query)}
             ranges = {path: annotation_ranges((TREE / path).read_text()) for path in {p.path for p in places.values()}}

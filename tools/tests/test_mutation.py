@@ -14,7 +14,8 @@ PLACES = {f"{row}-{number}": Place("a.py", row, 4) for row in range(50) for numb
 
 def test_sample_is_seeded_and_has_one_mutant_per_place() -> None:
     chosen = choose_mutants(PLACES, frozenset(), 20, seed=7)
-    assert chosen == choose_mutants(dict(reversed(PLACES.items())), frozenset(), 20, seed=7)
+    renamed = {f"{99 - index}": place for index, place in enumerate(PLACES.values(), start=-200)}
+    assert [PLACES[job] for job in chosen] == [renamed[job] for job in choose_mutants(renamed, frozenset(), 20, seed=7)]
     assert chosen != choose_mutants(PLACES, frozenset(), 20, seed=8)
     assert len(chosen) == len({PLACES[job] for job in chosen}) == 20
     assert len(choose_mutants(PLACES, frozenset(), 1000, seed=7)) == 50
@@ -77,11 +78,13 @@ import sqlite3, sys
 connection = sqlite3.connect(sys.argv[3])
 if sys.argv[1] == "init":
     connection.execute("CREATE TABLE work_items (job_id)")
-    connection.execute("CREATE TABLE mutation_specs (module_path, operator_name, start_pos_row, start_pos_col, job_id)")
+    columns = "module_path, operator_name, start_pos_row, start_pos_col, operator_args, occurrence, job_id"
+    connection.execute(f"CREATE TABLE mutation_specs ({columns})")
     connection.execute("CREATE TABLE work_results (test_outcome, diff, job_id)")
     for row in (1, 2, 3):
         connection.execute("INSERT INTO work_items VALUES (?)", (str(row),))
-        connection.execute("INSERT INTO mutation_specs VALUES ('code.py', 'core/Add', ?, 0, ?)", (row, str(row)))
+        query = "INSERT INTO mutation_specs VALUES ('code.py', 'core/Add', ?, 0, '{}', 0, ?)"
+        connection.execute(query, (row, str(row)))
 elif sys.argv[1] == "exec":
     for outcome, job in (("KILLED", "1"), ("SURVIVED", "2")):
         if not connection.execute("SELECT 1 FROM work_results WHERE job_id = ?", (job,)).fetchone():
