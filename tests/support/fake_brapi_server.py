@@ -49,75 +49,78 @@ def _has(item: dict[str, Any], name: str, value: str) -> bool:
     return bool(item.get(name) == value)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """Handler of requests. `run_fake_brapi_server` sets the state of its server."""
+
+    state: FakeBrapiServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        path = address.path.removeprefix("/brapi/v2/")
+        query = dict(parse_qsl(address.query))
+        if not self._is_authorized():
+            return
+        if path == "serverinfo":
+            calls = [{"service": name, "methods": ["GET", "POST"], "versions": ["2.1"]} for name in self.state.writable]
+            self._send(200, {"metadata": {}, "result": {"calls": calls}})
+            return
+        self.state.violations.extend(f"unknown parameter {name}" for name in query.keys() - query_names(f"/{path}"))
+        page, _ = int(query.pop("page", 0)), query.pop("pageSize", None)
+        found = self.state.find(path, query)
+        body = self._list(found[page * _PAGE_SIZE : (page + 1) * _PAGE_SIZE], page, len(found))
+        self.state.violations.extend(response_errors("GET", f"/{path}", body))
+        self._send(200, body)
+
+    def do_POST(self) -> None:
+        path = self.path.removeprefix("/brapi/v2/")
+        items = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self._is_authorized():
+            return
+        self.state.posts.append((path, len(items)))
+        fault = self.state.faults.pop(0) if self.state.faults else None
+        if isinstance(fault, int):
+            self._send(fault, "ERROR - 2026-01-01T00:00:00Z - refused")
+            return
+        self.state.violations.extend(request_errors("POST", f"/{path}", items))
+        created = self.state.create(path, items)
+        if fault == "lost":
+            self.close_connection = True
+            return
+        self._send(200, self._list(created, 0, len(created)))
+
+    def _is_authorized(self) -> bool:
+        if self.headers.get("Authorization") == f"Bearer {self.state.token}":
+            return True
+        self._send(401, "ERROR - 2026-01-01T00:00:00Z - missing or expired authorization token")
+        return False
+
+    def _list(self, data: list[dict[str, Any]], page: int, total: int) -> dict[str, Any]:
+        pagination = {
+            **{"currentPage": page, "pageSize": _PAGE_SIZE, "totalCount": total},
+            "totalPages": -(-total // _PAGE_SIZE),
+        }
+        return {"metadata": {"pagination": pagination}, "result": {"data": data}}
+
+    def _send(self, status: int, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if status == 429:
+            self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(data)
+
+
 @contextmanager
-def run_fake_brapi_server() -> Iterator[FakeBrapiServer]:  # noqa: C901 (the methods of its handler)
+def run_fake_brapi_server() -> Iterator[FakeBrapiServer]:
     """Serve on a free port for the duration of the context."""
     state = FakeBrapiServer()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-        def do_GET(self) -> None:
-            address = urlsplit(self.path)
-            path = address.path.removeprefix("/brapi/v2/")
-            query = dict(parse_qsl(address.query))
-            if not self._is_authorized():
-                return
-            if path == "serverinfo":
-                calls = [{"service": name, "methods": ["GET", "POST"], "versions": ["2.1"]} for name in state.writable]
-                self._send(200, {"metadata": {}, "result": {"calls": calls}})
-                return
-            state.violations.extend(f"unknown parameter {name}" for name in query.keys() - query_names(f"/{path}"))
-            page, _ = int(query.pop("page", 0)), query.pop("pageSize", None)
-            found = state.find(path, query)
-            body = self._list(found[page * _PAGE_SIZE : (page + 1) * _PAGE_SIZE], page, len(found))
-            state.violations.extend(response_errors("GET", f"/{path}", body))
-            self._send(200, body)
-
-        def do_POST(self) -> None:
-            path = self.path.removeprefix("/brapi/v2/")
-            items = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if not self._is_authorized():
-                return
-            state.posts.append((path, len(items)))
-            fault = state.faults.pop(0) if state.faults else None
-            if isinstance(fault, int):
-                self._send(fault, "ERROR - 2026-01-01T00:00:00Z - refused")
-                return
-            state.violations.extend(request_errors("POST", f"/{path}", items))
-            created = state.create(path, items)
-            if fault == "lost":
-                self.close_connection = True
-                return
-            self._send(200, self._list(created, 0, len(created)))
-
-        def _is_authorized(self) -> bool:
-            if self.headers.get("Authorization") == f"Bearer {state.token}":
-                return True
-            self._send(401, "ERROR - 2026-01-01T00:00:00Z - missing or expired authorization token")
-            return False
-
-        def _list(self, data: list[dict[str, Any]], page: int, total: int) -> dict[str, Any]:
-            pagination = {
-                **{"currentPage": page, "pageSize": _PAGE_SIZE, "totalCount": total},
-                "totalPages": -(-total // _PAGE_SIZE),
-            }
-            return {"metadata": {"pagination": pagination}, "result": {"data": data}}
-
-        def _send(self, status: int, body: Any) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            if status == 429:
-                self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(data)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_port}"
