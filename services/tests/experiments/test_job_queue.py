@@ -10,7 +10,7 @@ import pytest
 from tests.support.sample_experiments import measurement_of, new_image
 from thale.errors import ParameterError, UnknownJobError
 from thale.experiments.address import StoreAddress
-from thale.experiments.job_queue import ClaimedImage
+from thale.experiments.image_claims import ClaimedImage
 from thale.experiments.store import ExperimentStore
 from thale.schemas.experiment import Job, JobRequest
 
@@ -26,7 +26,7 @@ def submit(store: ExperimentStore, images: int, name: str = "a", **options: int)
 
 
 def complete(store: ExperimentStore, claimed: ClaimedImage) -> None:
-    store.jobs.complete(claimed, measurement_of(new_image(claimed.name)))
+    store.claims.complete(claimed, measurement_of(new_image(claimed.name)))
 
 
 def event_types(store: ExperimentStore, job: Job) -> list[str]:
@@ -38,7 +38,7 @@ def test_job_measures_each_image_once(store: ExperimentStore) -> None:
 
     def work(worker: int) -> int:
         count = 0
-        while (claimed := store.jobs.claim(f"worker {worker}")) is not None:
+        while (claimed := store.claims.claim(f"worker {worker}")) is not None:
             assert claimed.parameters.mm_per_px == 0.1
             complete(store, claimed)
             count += 1
@@ -57,26 +57,26 @@ def test_job_measures_each_image_once(store: ExperimentStore) -> None:
 def test_priority_goes_before_age(store: ExperimentStore) -> None:
     submit(store, 1, "old")
     submit(store, 1, "urgent", priority=5)
-    names = [claimed.name for _ in range(2) if (claimed := store.jobs.claim("worker")) is not None]
+    names = [claimed.name for _ in range(2) if (claimed := store.claims.claim("worker")) is not None]
     assert names == ["urgent 0.jpg", "old 0.jpg"]
 
 
 def test_image_is_quarantined_after_three_failures(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
     job = submit(store, 1)
     now = 0.0
-    monkeypatch.setattr("thale.experiments.job_queue.time.time", lambda: now)
+    monkeypatch.setattr("thale.experiments.image_claims.time.time", lambda: now)
     for attempt in range(3):
         now += 1000.0
-        claimed = store.jobs.claim("worker")
+        claimed = store.claims.claim("worker")
         assert claimed is not None
         assert claimed.attempts == attempt
-        store.jobs.fail(claimed, "the model failed", is_permanent=False)
-        assert attempt == 2 or store.jobs.claim("worker") is None, "the next attempt waits"
+        store.claims.fail(claimed, "the model failed", is_permanent=False)
+        assert attempt == 2 or store.claims.claim("worker") is None, "the next attempt waits"
     [image] = store.jobs.images(job.id, "quarantined", 10, 0).items
     assert (image.attempts, image.reason) == (3, "the model failed")
     assert store.jobs.get(job.id).state == "finished"
     assert store.jobs.retry(job.id).progress.queued == 1
-    claimed = store.jobs.claim("worker")
+    claimed = store.claims.claim("worker")
     assert claimed is not None
     complete(store, claimed)
     assert store.jobs.get(job.id).progress.measured == 1
@@ -85,18 +85,18 @@ def test_image_is_quarantined_after_three_failures(store: ExperimentStore, monke
 
 def test_damaged_image_fails_at_once(store: ExperimentStore) -> None:
     job = submit(store, 1)
-    claimed = store.jobs.claim("worker")
+    claimed = store.claims.claim("worker")
     assert claimed is not None
-    store.jobs.fail(claimed, "the image is truncated", is_permanent=True)
+    store.claims.fail(claimed, "the image is truncated", is_permanent=True)
     assert store.jobs.get(job.id).progress.failed == 1
 
 
 def test_cancelled_job_completes_running_images(store: ExperimentStore) -> None:
     job = submit(store, 3)
-    claimed = store.jobs.claim("worker")
+    claimed = store.claims.claim("worker")
     assert claimed is not None
     assert store.jobs.cancel(job.id).progress.cancelled == 2
-    assert store.jobs.claim("worker") is None
+    assert store.claims.claim("worker") is None
     complete(store, claimed)
     found = store.jobs.get(job.id)
     assert (found.state, found.progress.measured) == ("cancelled", 1)
@@ -106,20 +106,20 @@ def test_cancelled_job_completes_running_images(store: ExperimentStore) -> None:
 
 def test_lost_lease_ends_the_old_claim(store: ExperimentStore) -> None:
     submit(store, 1)
-    first = store.jobs.claim("first", EXPIRED_S)
-    second = store.jobs.claim("second")
+    first = store.claims.claim("first", EXPIRED_S)
+    second = store.claims.claim("second")
     assert first is not None
     assert second is not None
     assert second.attempts == 1
-    assert not store.jobs.renew(first)
-    assert store.jobs.renew(second)
-    store.jobs.release(first)
-    assert store.jobs.claim("third") is None
+    assert not store.claims.renew(first)
+    assert store.claims.renew(second)
+    store.claims.release(first)
+    assert store.claims.claim("third") is None
 
 
 def _claim_and_die(address: StoreAddress) -> None:
     store = ExperimentStore.open(address)
-    assert store.jobs.claim("killed", EXPIRED_S) is not None
+    assert store.claims.claim("killed", EXPIRED_S) is not None
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -131,7 +131,7 @@ def test_killed_workers_lose_and_double_nothing(store: ExperimentStore, address:
         process.start()
         process.join(120)
         assert process.exitcode == -signal.SIGKILL
-    while (claimed := store.jobs.claim("survivor")) is not None:
+    while (claimed := store.claims.claim("survivor")) is not None:
         complete(store, claimed)
     assert store.jobs.get(job.id).progress.measured == 2
     assert event_types(store, job).count("measured") == 2
@@ -141,8 +141,8 @@ def test_killed_workers_lose_and_double_nothing(store: ExperimentStore, address:
 def test_image_that_kills_its_workers_is_quarantined(store: ExperimentStore) -> None:
     job = submit(store, 1)
     for _ in range(3):
-        assert store.jobs.claim("killed", EXPIRED_S) is not None
-    assert store.jobs.claim("survivor") is None
+        assert store.claims.claim("killed", EXPIRED_S) is not None
+    assert store.claims.claim("survivor") is None
     [image] = store.jobs.images(job.id, "quarantined", 10, 0).items
     assert image.reason == "the process that measured it ended three times"
 
@@ -150,6 +150,6 @@ def test_image_that_kills_its_workers_is_quarantined(store: ExperimentStore) -> 
 def test_deleted_experiment_ends_its_job(store: ExperimentStore) -> None:
     job = submit(store, 2)
     store.experiments.delete("a")
-    assert store.jobs.claim("worker") is None
+    assert store.claims.claim("worker") is None
     with pytest.raises(UnknownJobError):
         store.jobs.get(job.id)

@@ -4,8 +4,11 @@ It is the key of the prediction cache. Equal inputs have the same identifier on 
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
+
+from thale.schemas.experiment import MeasurementParameters
 
 _LENGTH = 32
 
@@ -22,12 +25,25 @@ def measurement_id(
     Args:
         sha256: Digest of the image.
         model_digests: Digests of the archives of the segmentation model and of the landmark model, in this order.
-        config_digest: Digest of the parameters (`RequestOptions.config_digest`).
+        config_digest: Digest of the parameters (`digest_parameters`).
         package_version: Version of thale.
         error_models_digest: Digest of the user's error models, or an empty text. They decide intervals and quality.
     """
     parts = (sha256, ",".join(model_digests), config_digest, package_version, error_models_digest)
     return f"m-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:_LENGTH]}"
+
+
+def digest_parameters(parameters: MeasurementParameters) -> str:
+    """Return the digest of all inputs that affect the traits, except image and models."""
+    config: dict[str, float | None] = {
+        "mm_per_px": parameters.mm_per_px,
+        "plate_width_mm": parameters.plate_width_mm,
+        "page": parameters.page,
+        "expected_plants": parameters.expected_plants,
+    }
+    if parameters.rotate:
+        config["rotate"] = parameters.rotate
+    return f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
 
 
 def digest_folder(folder: Path | None) -> str:

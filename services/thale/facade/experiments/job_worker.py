@@ -32,7 +32,7 @@ from thale.facade.settings import FacadeSettings
 from thale.telemetry import metrics
 
 if TYPE_CHECKING:
-    from thale.experiments.job_queue import ClaimedImage
+    from thale.experiments.image_claims import ClaimedImage
     from thale.experiments.store import ExperimentStore
 
 logger = logging.getLogger(__name__)
@@ -99,20 +99,20 @@ class JobWorker:
         if not self._admission.has_spare_capacity():
             await asyncio.sleep(_BUSY_POLL_S)
             return 0.0
-        claimed = await self._service.store.call(lambda store: store.jobs.claim(worker))
+        claimed = await self._service.store.call(lambda store: store.claims.claim(worker))
         if claimed is None:
             return _IDLE_POLL_S
         try:
             async with self._lease(claimed):
                 await self._measure(claimed)
         except asyncio.CancelledError:
-            release = self._service.store.call(lambda store: store.jobs.release(claimed))
+            release = self._service.store.call(lambda store: store.claims.release(claimed))
             with suppress(ThaleError):
                 await asyncio.shield(asyncio.ensure_future(release))
             raise
         except _TEMPORARY as error:
             logger.info("job waits for the server", extra={"code": error.code})
-            await self._service.store.call(lambda store: store.jobs.release(claimed))
+            await self._service.store.call(lambda store: store.claims.release(claimed))
             await asyncio.sleep(_UNAVAILABLE_DELAY_S)
         return 0.0
 
@@ -139,14 +139,14 @@ class JobWorker:
 
         def complete(store: "ExperimentStore") -> None:
             with suppress(UnknownExperimentError):  # it was deleted meanwhile, with the job
-                store.jobs.complete(claimed, prepare(measured, options))
+                store.claims.complete(claimed, prepare(measured, options))
 
         await self._service.store.call(complete)
         metrics.JOB_IMAGES.labels("measured").inc()
 
     async def _fail(self, claimed: "ClaimedImage", reason: str, is_permanent: bool) -> None:
         reason = reason[:1000]
-        await self._service.store.call(lambda store: store.jobs.fail(claimed, reason, is_permanent=is_permanent))
+        await self._service.store.call(lambda store: store.claims.fail(claimed, reason, is_permanent=is_permanent))
         metrics.JOB_IMAGES.labels("failed").inc()
 
     @asynccontextmanager
@@ -157,7 +157,7 @@ class JobWorker:
             while True:
                 await asyncio.sleep(_RENEWAL_S)
                 with suppress(ThaleError):
-                    await self._service.store.call(lambda store: store.jobs.renew(claimed))
+                    await self._service.store.call(lambda store: store.claims.renew(claimed))
 
         task = asyncio.create_task(renew())
         try:

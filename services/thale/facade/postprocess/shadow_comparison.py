@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from thale.facade.postprocess.types import ShadowPair
-from thale.facade.postprocess.worker import build_untimed_phenotype
 from thale.monitoring.comparison import dice, match_landmarks, relative_differences
 from thale.monitoring.plate_statistics import plate_statistics
 from thale.monitoring.shadow_difference import ShadowDifference
+from thale.phenotyping.photograph import build_untimed_phenotype
 
 
 def compare_shadow(pair: ShadowPair) -> ShadowDifference:

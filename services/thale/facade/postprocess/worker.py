@@ -14,15 +14,10 @@ from thale.exports import overlay, plantcv, rsml, table
 from thale.facade.postprocess.types import CSV, JSON, NPZ, PLANTCV, PNG, RSML, PhenotypeTask, RenderedResponse
 from thale.facade.upstream.model_response import ModelResponse
 from thale.imaging.image_io import decode_reduced
-from thale.models.predictions import LandmarkPrediction, SegmentationPrediction, SegmentationSummary
+from thale.models.predictions import SegmentationSummary
 from thale.monitoring.plate_statistics import plate_statistics
-from thale.phenotyping.pipeline import build_phenotype
-from thale.phenotyping.plates import merge_plates
-from thale.phenotyping.quality.calibrated_quality import mark_uncalibrated
-from thale.phenotyping.quality.error_model import ErrorModel, error_model_for, is_uncalibrated
-from thale.phenotyping.quality.image_quality import reject_doubtful_image
-from thale.phenotyping.rotation import rotate_to_original
-from thale.schemas import Phenotype, Provenance, Timings
+from thale.phenotyping.photograph import measure_plate, merge_photograph
+from thale.schemas import Phenotype, Timings
 from thale.telemetry.step_timing import step
 
 _CLASS_COLOURS_RGB = ((0, 0, 0), (230, 159, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (240, 228, 66))
@@ -47,15 +42,9 @@ def render_phenotype(responses: Sequence[ModelResponse], task: PhenotypeTask) ->
             landmarks = landmarks_response.parse_landmarks()
             segmentation = segmentation_response.parse_segmentation()
         weights = (segmentation_response.route.weights_digest, landmarks_response.route.weights_digest)
-        error_model = error_model_for(*weights, task.error_models_path)
-        phenotype = build_untimed_phenotype(segmentation, landmarks, task, error_model)
-        is_doubtful = is_uncalibrated(*weights, task.error_models_path)
-        phenotypes.append(mark_uncalibrated(phenotype) if is_doubtful else phenotype)
+        phenotypes.append(measure_plate(segmentation, landmarks, weights, task))
         landmarks_by_plate.append(landmarks.landmarks)
-    merged = merge_plates(phenotypes)
-    if task.strict:
-        reject_doubtful_image(merged)
-    phenotype = rotate_to_original(merged.model_copy(update={"rotate": task.rotate}))
+    phenotype = merge_photograph(phenotypes, task.rotate, strict=task.strict)
     now = time.monotonic()
     timings = Timings(
         segment_s=sum(response.seconds for response in responses[::2]),
@@ -77,31 +66,6 @@ def _sample_plate(task: PhenotypeTask, plates: int) -> int:
     The plates of one image are not independent samples, and each costs a shadow request of its own.
     """
     return int(task.metadata.sha256.removeprefix("sha256:")[:8], 16) % plates
-
-
-def build_untimed_phenotype(
-    segmentation: SegmentationPrediction,
-    landmarks: LandmarkPrediction,
-    task: PhenotypeTask,
-    error_model: ErrorModel | None = None,
-) -> Phenotype:
-    """Return the phenotype of the plate, with all timings zero. Without an error model, it has no intervals."""
-    provenance = Provenance(
-        models=(segmentation.meta.model, landmarks.model),
-        config_digest=task.config_digest,
-        package_version=task.package_version,
-        created=task.created,
-    )
-    untimed = Timings(segment_s=0.0, landmarks_s=0.0, plants_s=0.0, total_s=0.0)
-    return build_phenotype(
-        task.metadata,
-        segmentation,
-        landmarks,
-        provenance,
-        untimed,
-        expected_plants=task.expected_plants,
-        error_model=error_model,
-    )
 
 
 def _to_json(phenotype: Phenotype, _task: PhenotypeTask) -> bytes:

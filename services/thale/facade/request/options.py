@@ -1,15 +1,15 @@
 """Options and upload of one request, independent of the protocol."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from thale.experiments.measurement_key import digest_parameters
 from thale.facade.deadline import Deadline
 from thale.facade.postprocess.types import JSON
 from thale.facade.request.stats import RequestStats
 from thale.facade.upstream.routing import VersionPin
 from thale.schemas import Region, Rotation
+from thale.schemas.experiment import MeasurementParameters
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,18 @@ class RequestOptions:
 
     def config_digest(self) -> str:
         """Return the digest of all inputs that affect the traits, except image and models."""
-        config: dict[str, float | None] = {
-            "mm_per_px": self.mm_per_px,
-            "plate_width_mm": self.plate_width_mm,
-            "page": self.page,
-            "expected_plants": self.expected_plants,
-        }
-        if self.rotate:
-            config["rotate"] = self.rotate
-        return f"sha256:{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()}"
+        return digest_parameters(self.measurement_parameters())
+
+    def measurement_parameters(self) -> MeasurementParameters:
+        """Return the parameters that affect the values of a measurement."""
+        # An integer in JSON would have another digest than the same number as a float.
+        return MeasurementParameters.model_construct(
+            mm_per_px=self.mm_per_px,
+            plate_width_mm=self.plate_width_mm,
+            page=self.page,
+            expected_plants=self.expected_plants,
+            rotate=self.rotate,
+        )
 
 
 @dataclass(frozen=True)
