@@ -75,6 +75,7 @@ CODES: dict[type[ThaleError], str] = {
     errors.UnexpectedResponseError: "unexpected-response",
     errors.FileAccessError: "file-access",
     errors.LocalPlatformError: "local-platform",
+    errors.BatchEngineError: "batch-engine",
 }
 
 

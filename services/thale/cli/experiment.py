@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from thale.errors import ImageError, ParameterError, ScaleError
 if TYPE_CHECKING:
     from thale.batch.sources import Source
     from thale.client import Client, Parameters
+    from thale.schemas.experiment import JobRequest
 
 experiment = typer.Typer(
     no_args_is_help=True,
@@ -142,11 +143,20 @@ def run(
     mm_per_px: Annotated[float | None, typer.Option(help="Scale in millimetres per pixel.")] = None,
     plate_width_mm: Annotated[float | None, typer.Option(help="Outer width of the plate. Default: 120.")] = None,
     expected_plants: Annotated[int | None, typer.Option(min=1, max=1000, help="Plants on each plate.")] = None,
+    engine: Annotated[
+        Literal["server", "dask"],
+        typer.Option(help="`dask` needs no running server: it opens the store and hosts the models in processes."),
+    ] = "server",
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes of the engine dask. Default: one per core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask scheduler, as tls://HOST:PORT. Default: processes on this machine.")
+    ] = None,
     server: ServerOption = None,
     home: HomeOption = None,
 ) -> None:
     """Measure the images of an experiment in a job, and show its progress. The job continues after Ctrl-C."""
-    from thale.cli.server_connection import connect_running
     from thale.schemas.experiment import JobRequest
 
     request = JobRequest(
@@ -156,6 +166,20 @@ def run(
         plate_width_mm=plate_width_mm,
         expected_plants=expected_plants,
     )
+    if engine == "dask":
+        from thale.cli.batch_engine import replace_with_engine
+
+        if server is not None:
+            raise ParameterError("the engine dask opens the store itself: omit --server and THALE_SERVER")
+        replace_with_engine(request, home, workers, scheduler)
+    if workers is not None or scheduler is not None:
+        raise ParameterError("--workers and --scheduler are options of the engine dask: add --engine dask")
+    _run_on_server(request, server, home)
+
+
+def _run_on_server(request: "JobRequest", server: str | None, home: Path | None) -> None:
+    from thale.cli.server_connection import connect_running
+
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)
     with connect_running(server, home) as client, Progress(console=stderr) as progress:
         job = client.experiments.submit_job(request)

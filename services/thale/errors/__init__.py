@@ -16,6 +16,7 @@ from thale.errors.descriptions import (
     describe_validation_error,
 )
 from thale.errors.environment import (
+    BatchEngineError,
     FileAccessError,
     LocalPlatformError,
     MissingPackageError,
@@ -100,6 +101,7 @@ __all__ = [
     "AnnotationError",
     "ArchiveError",
     "AuthenticationUnavailableError",
+    "BatchEngineError",
     "ConflictError",
     "DamagedImageError",
     "DatasetError",

@@ -43,3 +43,12 @@ class LocalPlatformError(ThaleError):
     """The local platform cannot start or stay up."""
 
     code = "local-platform"
+
+
+class BatchEngineError(ThaleError):
+    """The batch engine cannot measure: its scheduler does not respond, or a worker cannot use the models or the store.
+
+    Nothing is lost. The same command continues with the images that have no measurement.
+    """
+
+    code = "batch-engine"

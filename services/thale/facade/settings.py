@@ -9,13 +9,13 @@ from pydantic import (
     BeforeValidator,
     Field,
     HttpUrl,
-    PostgresDsn,
     RedisDsn,
     TypeAdapter,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from thale.experiments.address import BlobUrl, DatabaseUrl
 from thale.host.loopback import is_loopback
 from thale.kserve.inference_service import URL_TEMPLATE
 from thale.models.model_server_address import ModelServerAddress
@@ -47,39 +47,6 @@ def _limit_store_url(value: str) -> str:
 
 LimitStoreUrl = Annotated[str, AfterValidator(_limit_store_url)]
 """A redis or rediss URL without credentials."""
-
-
-_POSTGRESQL_URL = TypeAdapter(PostgresDsn)
-
-
-def _database_url(value: str) -> str:
-    url = _POSTGRESQL_URL.validate_python(value)
-    if url.scheme not in ("postgresql", "postgres") or any(host["password"] for host in url.hosts()):
-        raise ValueError(
-            "write it as postgresql://USER@HOST:PORT/DATABASE, and the password into the file "
-            "THALE_EXPERIMENTS_DATABASE_PASSWORD_PATH"
-        )
-    return str(url).replace("postgres://", "postgresql://", 1)
-
-
-DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
-"""URL of a PostgreSQL database without a password."""
-
-
-def _blob_url(value: str) -> str:
-    url = urlsplit(value)
-    if (
-        url.scheme != "https"
-        or not url.hostname
-        or len(url.path.strip("/").split("/")) != 1
-        or url.path.strip("/") == ""
-    ):
-        raise ValueError("write it as https://ACCOUNT.blob.core.windows.net/CONTAINER")
-    return value
-
-
-BlobUrl = Annotated[str, AfterValidator(_blob_url)]
-"""URL of a container of Azure Blob Storage."""
 
 
 def _split_origins(value: object) -> object:

@@ -17,7 +17,7 @@ from thale.local.worker_plan import IN_FLIGHT_VARIABLE, THREADS_VARIABLE, Worker
 
 # glibc retains the memory of large activations instead of releasing it after each layer: 1.5 to 2.4 times faster
 # (ADR 0016).
-_MALLOC = {
+MALLOC_ENVIRONMENT = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(8 << 30),
     "MALLOC_TOP_PAD_": str(256 << 20),
@@ -67,7 +67,7 @@ def torchserve_environment(data_dir: DataDir, sockets: TorchServeSockets, plan: 
     return {
         THREADS_VARIABLE: str(plan.threads),
         **_service_environment(),
-        **_MALLOC,
+        **MALLOC_ENVIRONMENT,
         "LOG_LOCATION": logs,
         "METRICS_LOCATION": logs,
         "THALE_WORKER_CACHE": str(data_dir.path / "openvino"),

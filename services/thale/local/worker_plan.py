@@ -49,7 +49,7 @@ def plan_workers(
     cores = cores or available_cores()
     threads, max_in_flight = (_positive(environment.get(name, "")) for name in (THREADS_VARIABLE, IN_FLIGHT_VARIABLE))
     given_values = {"--workers": workers, THREADS_VARIABLE: threads, IN_FLIGHT_VARIABLE: max_in_flight}
-    memory_bytes = memory_bytes or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory_bytes = memory_bytes or _physical_memory_bytes()
     most = max(1, memory_bytes // (_MODELS * WORKER_BYTES))
     chosen = workers or max(1, min(most, cores.count // (threads or MAX_THREADS)))
     threads = threads or min(MAX_THREADS, max(1, cores.count // chosen))
@@ -59,6 +59,38 @@ def plan_workers(
         max_in_flight=max_in_flight or max(_MIN_IN_FLIGHT, chosen, cores.count),
         reason=", ".join([cores.reason, *(name for name, value in given_values.items() if value)]),
     )
+
+
+def plan_processes(
+    processes: int | None = None,
+    cores: AvailableCores | None = None,
+    memory_bytes: int | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> WorkerPlan:
+    """Return the plan of the batch engine: a process with both models and one thread for each core.
+
+    No client waits for a single image of a job, so that the threads of one image gain nothing.
+
+    Args:
+        processes: Processes of the operator. None chooses them.
+        cores: The cores. None detects them.
+        memory_bytes: Memory of the machine, which limits the number of processes. None detects it.
+        environment: THALE_WORKER_THREADS of the operator takes precedence.
+    """
+    cores = cores or available_cores()
+    threads = _positive(environment.get(THREADS_VARIABLE, ""))
+    memory_bytes = memory_bytes or _physical_memory_bytes()
+    most = max(1, memory_bytes // (_MODELS * WORKER_BYTES))
+    chosen = processes or max(1, min(most, cores.count // (threads or 1)))
+    given = {"--workers": processes, THREADS_VARIABLE: threads}
+    reason = ", ".join([cores.reason, *(name for name, value in given.items() if value)])
+    return WorkerPlan(
+        workers=chosen, threads=threads or max(1, cores.count // chosen), max_in_flight=chosen, reason=reason
+    )
+
+
+def _physical_memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _positive(text: str) -> int:

@@ -115,6 +115,7 @@ PROBLEM_SPECS: dict[type[ThaleError], ProblemSpec] = {
     errors.SecretError: _INTERNAL_ERROR,
     errors.FileAccessError: _INTERNAL_ERROR,
     errors.LocalPlatformError: _INTERNAL_ERROR,
+    errors.BatchEngineError: _INTERNAL_ERROR,
     errors.MissingPackageError: _INTERNAL_ERROR,
     ThaleError: _INTERNAL_ERROR,
 }
