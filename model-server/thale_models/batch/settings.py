@@ -29,6 +29,10 @@ class BatchSettings(BaseSettings):
     """File with the password of the database."""
     experiments_blob_url: BlobUrl | None = None
     """Container for the images. None: the folder."""
+    experiments_database_entra: bool = False
+    """True if a token of Entra ID is the password of the database."""
+    experiments_database_ca_path: Path | None = None
+    """Certificates of the authority of the database."""
 
     def store_address(self, data_dir: DataDir) -> StoreAddress:
         """Return the address of the store."""
@@ -37,4 +41,6 @@ class BatchSettings(BaseSettings):
             self.experiments_database_url,
             self.experiments_database_password_path,
             self.experiments_blob_url,
+            self.experiments_database_entra,
+            self.experiments_database_ca_path,
         )
