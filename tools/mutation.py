@@ -33,7 +33,7 @@ _MIN_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
-class Target:
+class MutationTarget:
     """Modules, and the unit tests that cover them."""
 
     modules: tuple[str, ...]
@@ -41,14 +41,14 @@ class Target:
     tests: tuple[str, ...]
 
 
-TARGETS: Mapping[str, Target] = {
-    "traits": Target(
+TARGETS: Mapping[str, MutationTarget] = {
+    "traits": MutationTarget(
         ("services/thale/phenotyping/traits",),
         ("services/tests/phenotyping/traits",),
     ),
-    "exports": Target(("services/thale/exports",), ("services/tests/exports",)),
-    "judge": Target(("services/thale/release/judge",), ("services/tests/release/judge",)),
-    "health": Target(
+    "exports": MutationTarget(("services/thale/exports",), ("services/tests/exports",)),
+    "judge": MutationTarget(("services/thale/release/judge",), ("services/tests/release/judge",)),
+    "health": MutationTarget(
         ("services/thale/facade/status/health.py", "services/thale/facade/api/health_routes.py"),
         (
             "services/tests/facade/status/test_readiness.py",
@@ -56,11 +56,11 @@ TARGETS: Mapping[str, Target] = {
             "services/tests/facade/api/test_health_routes.py",
         ),
     ),
-    "fallback": Target(
+    "fallback": MutationTarget(
         ("services/thale/facade/inference/fallback.py", "services/thale/facade/inference/canary_timeout.py"),
         ("services/tests/facade/inference",),
     ),
-    "smoke": Target(("deploy/smoke.py",), ("deploy/tests/test_smoke.py",)),
+    "smoke": MutationTarget(("deploy/smoke.py",), ("deploy/tests/test_smoke.py",)),
 }
 
 
@@ -88,7 +88,7 @@ class MutationError(Exception):
     """The mutants cannot be run."""
 
 
-def source_files(target: Target, root: Path) -> list[Path]:
+def source_files(target: MutationTarget, root: Path) -> list[Path]:
     """Return the files of a target in the order of their paths."""
     paths = [root / module for module in target.modules]
     return sorted(file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path]))
@@ -142,10 +142,10 @@ def copy_tree(root: Path, tree: Path) -> None:
     subprocess.run([*command, "services", "deploy", "tests"], cwd=tree, check=True)  # noqa: S603
 
 
-def digest_of(target: Target, root: Path, sample: int, seed: int) -> str:
+def digest_of(target: MutationTarget, root: Path, sample: int, seed: int) -> str:
     """Return a digest of everything that the result of a target depends on: code, tests, sample and seed."""
     digest = hashlib.sha256(f"{sample} {seed} {target}".encode())
-    for file in (*source_files(target, root), *source_files(Target(target.tests, ()), root)):
+    for file in (*source_files(target, root), *source_files(MutationTarget(target.tests, ()), root)):
         digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -153,7 +153,7 @@ def digest_of(target: Target, root: Path, sample: int, seed: int) -> str:
 class Session:
     """The mutants of one target, in a database of cosmic-ray."""
 
-    def __init__(self, name: str, target: Target, cosmic_ray: Path, *, sample: int, seed: int) -> None:
+    def __init__(self, name: str, target: MutationTarget, cosmic_ray: Path, *, sample: int, seed: int) -> None:
         self._target, self._cosmic_ray, self._sample, self._seed = target, cosmic_ray, sample, seed
         stem = f"{name}-{digest_of(target, TREE, sample, seed)}"
         self._database = BUILD / f"{stem}.sqlite"

@@ -95,7 +95,7 @@ connection.commit()
 
 
 @pytest.fixture
-def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mutation.Target:
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mutation.MutationTarget:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/code.py").write_text("a = 1\nb = 2\nc = 3\n")
     (tmp_path / "tree/test_code.py").write_text("def test_code():\n    import code\n")
@@ -103,11 +103,11 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mutation.Target:
     (tmp_path / "cosmic-ray").chmod(0o755)
     monkeypatch.setattr(mutation, "BUILD", tmp_path)
     monkeypatch.setattr(mutation, "TREE", tmp_path / "tree")
-    return mutation.Target(("code.py",), ("test_code.py",))
+    return mutation.MutationTarget(("code.py",), ("test_code.py",))
 
 
 @pytest.mark.slow
-def test_session_runs_the_sample_and_continues(tmp_path: Path, target: mutation.Target) -> None:
+def test_session_runs_the_sample_and_continues(tmp_path: Path, target: mutation.MutationTarget) -> None:
     session = mutation.Session("code", target, tmp_path / "cosmic-ray", sample=2, seed=7)
     mutants = session.run()
     assert len(mutants) == 2
@@ -119,7 +119,7 @@ def test_session_runs_the_sample_and_continues(tmp_path: Path, target: mutation.
 
 
 @pytest.mark.slow
-def test_session_fails_if_tests_fail_without_mutation(tmp_path: Path, target: mutation.Target) -> None:
+def test_session_fails_if_tests_fail_without_mutation(tmp_path: Path, target: mutation.MutationTarget) -> None:
     (tmp_path / "tree/test_code.py").write_text("def test_code():\n    assert 1 == 2\n")
     session = mutation.Session("code", target, tmp_path / "cosmic-ray", sample=2, seed=7)
     with pytest.raises(MutationError, match=r"(?s)the tests fail without a mutation.*1 == 2"):

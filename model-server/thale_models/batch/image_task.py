@@ -31,7 +31,7 @@ from thale.experiments.image_claims import ClaimedImage
 from thale.experiments.measurement_key import digest_folder, digest_parameters, measurement_id
 from thale.experiments.measurements import PreparedMeasurement, prepare_measurement
 from thale.experiments.store import ExperimentStore
-from thale_models.batch.model_host import LoadedModel, ModelHost, ReleasedArchive
+from thale_models.batch.model_host import HostedModel, ModelHost, ReleasedArchive
 from thale_models.handlers.memory_limit import limit_memory_growth
 from thale_models.handlers.settings import WorkerSettings
 
@@ -64,7 +64,7 @@ class BatchConfig:
 
 
 @dataclass(frozen=True)
-class ImageOutcome:
+class TaskOutcome:
     """Result of a task. `skipped`: the image has ended, or waits, or another process measures it."""
 
     state: Literal["measured", "failed", "skipped", "unusable"]
@@ -81,7 +81,7 @@ class _Worker:
     error_models_digest: str
 
 
-def measure_image(config: BatchConfig, job_id: str, sha256: str, claimant: str) -> ImageOutcome:
+def measure_image(config: BatchConfig, job_id: str, sha256: str, claimant: str) -> TaskOutcome:
     """Measure an image of a job and store its measurement, unless it has one.
 
     Args:
@@ -98,13 +98,13 @@ def measure_image(config: BatchConfig, job_id: str, sha256: str, claimant: str) 
             worker = _open_worker(config)
             claimed = worker.store.claims.claim_image(job_id, sha256, claimant)
             if claimed is None:
-                return ImageOutcome("skipped")
+                return TaskOutcome("skipped")
             with _watch(worker.store, claimed):
                 return _measure_claimed(worker, claimed)
         except UnknownExperimentError:
-            return ImageOutcome("skipped")  # it was deleted meanwhile, with the job
+            return TaskOutcome("skipped")  # it was deleted meanwhile, with the job
         except ThaleError as error:
-            return ImageOutcome("unusable", f"{socket.gethostname()}: {error}")
+            return TaskOutcome("unusable", f"{socket.gethostname()}: {error}")
 
 
 @functools.lru_cache(maxsize=1)
@@ -128,8 +128,8 @@ def _open_worker(config: BatchConfig) -> _Worker:
     store = ExperimentStore.open(config.store)
     threads = config.threads or settings.threads
     host = ModelHost(
-        LoadedModel.load(config.segmentation, threads, settings),
-        LoadedModel.load(config.landmarks, threads, settings),
+        HostedModel.load(config.segmentation, threads, settings),
+        HostedModel.load(config.landmarks, threads, settings),
         config.error_models_path,
     )
     _limit_memory(settings.memory_growth_mib)
@@ -142,7 +142,7 @@ def _limit_memory(growth_mib: int) -> None:
     limit_memory_growth(growth_mib)
 
 
-def _measure_claimed(worker: _Worker, claimed: ClaimedImage) -> ImageOutcome:
+def _measure_claimed(worker: _Worker, claimed: ClaimedImage) -> TaskOutcome:
     try:
         measurement = _measure(worker, claimed)
     except ExperimentStoreError as error:
@@ -158,7 +158,7 @@ def _measure_claimed(worker: _Worker, claimed: ClaimedImage) -> ImageOutcome:
         reason = f"the measurement failed unexpectedly ({type(error).__name__}): see the log of the worker"
         return _fail(worker, claimed, reason, is_permanent=False)
     _complete(worker.store, claimed, measurement)
-    return ImageOutcome("measured")
+    return TaskOutcome("measured")
 
 
 def _measure(worker: _Worker, claimed: ClaimedImage) -> PreparedMeasurement:
@@ -184,9 +184,9 @@ def _complete(store: ExperimentStore, claimed: ClaimedImage, measurement: Prepar
     store.claims.complete(claimed, measurement)
 
 
-def _fail(worker: _Worker, claimed: ClaimedImage, reason: str, *, is_permanent: bool) -> ImageOutcome:
+def _fail(worker: _Worker, claimed: ClaimedImage, reason: str, *, is_permanent: bool) -> TaskOutcome:
     worker.store.claims.fail(claimed, reason[:_MAX_REASON], is_permanent=is_permanent)
-    return ImageOutcome("failed", reason)
+    return TaskOutcome("failed", reason)
 
 
 @contextmanager

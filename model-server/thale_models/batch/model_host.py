@@ -45,7 +45,7 @@ class ReleasedArchive:
 
 
 @dataclass(frozen=True)
-class LoadedModel:
+class HostedModel:
     """A model in this process."""
 
     card: ModelCard
@@ -54,7 +54,7 @@ class LoadedModel:
     """Digest of the archive."""
 
     @classmethod
-    def load(cls, archive: ReleasedArchive, threads: int, settings: WorkerSettings) -> "LoadedModel":
+    def load(cls, archive: ReleasedArchive, threads: int, settings: WorkerSettings) -> "HostedModel":
         """Load a model from its archive.
 
         Raises:
@@ -114,8 +114,8 @@ class _Inputs:
 class ModelHost:
     """Both models. Not safe for concurrent calls."""
 
-    segmentation: LoadedModel
-    landmarks: LoadedModel
+    segmentation: HostedModel
+    landmarks: HostedModel
     error_models_path: Path | None = None
 
     @property

@@ -18,7 +18,7 @@ from distributed.scheduler import KilledWorker
 from thale.errors import BatchEngineError, ThaleError
 from thale.experiments.store import ExperimentStore
 from thale.schemas.experiment import Job, JobRequest, MeasurementParameters
-from thale_models.batch.image_task import BatchConfig, ImageOutcome, measure_image
+from thale_models.batch.image_task import BatchConfig, TaskOutcome, measure_image
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class JobRunner:
             return
         future = self._submitted.pop(sha256)
         try:
-            outcome: ImageOutcome = future.result(timeout=_POLL_S)
+            outcome: TaskOutcome = future.result(timeout=_POLL_S)
         except KilledWorker:
             self._record_lost(job_id, sha256)
             return

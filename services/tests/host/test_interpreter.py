@@ -20,6 +20,7 @@ ALLOWED = {
     "deploy/cluster.py",  # with -P
     "deploy/platform.py",  # in the root of the repository, whose package `deploy` is not installed
     "deploy/summary.py",  # a script by its path, which excludes the current folder
+    "tools/mutation.py",  # in a copy of the repository, which it tests
 }
 # Process pools inherit the settings of their parent. Its entry point excludes the current folder, or is `python -P`.
 POOLS = {

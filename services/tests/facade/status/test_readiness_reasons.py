@@ -37,7 +37,7 @@ def state_of(*names: str, weight_percent: float = 5.0) -> ReleaseState:
     )
 
 
-class Platform:
+class ReportedPlatform:
     """Dependencies of `Health`: a release state, counted workers, a probe and an authenticator."""
 
     def __init__(self, state: ReleaseState | None) -> None:
@@ -93,7 +93,7 @@ class Platform:
 def test_readiness_has_full_and_public_reasons(
     change: dict[str, object], missing: tuple[str, ...], public: tuple[str, ...]
 ) -> None:
-    platform = Platform(state_of("plate-seg"))
+    platform = ReportedPlatform(state_of("plate-seg"))
     vars(platform).update(change)
     readiness = asyncio.run(platform.health().readiness())
     assert (readiness.missing, readiness.public_reasons) == (missing, public)
@@ -106,7 +106,7 @@ def test_readiness_is_cached_shorter_while_not_ready(
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr("thale.facade.status.health.time.monotonic", lambda: now[0])
-    platform = Platform(state_of("plate-seg"))
+    platform = ReportedPlatform(state_of("plate-seg"))
     platform.workers = workers
     health = platform.health()
 
@@ -127,7 +127,7 @@ def test_unready_facade_logs_each_change_once(
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr("thale.facade.status.health.time.monotonic", lambda: now[0])
-    platform = Platform(state_of("plate-seg"))
+    platform = ReportedPlatform(state_of("plate-seg"))
     health = platform.health()
 
     async def poll(*failures: str) -> int:
@@ -146,7 +146,7 @@ def test_unready_facade_logs_each_change_once(
 def test_series_of_removed_versions_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("thale.facade.status.health.time.monotonic", lambda: now[0])
-    platform = Platform(state_of("kept", "removed"))
+    platform = ReportedPlatform(state_of("kept", "removed"))
     health = platform.health()
 
     def workers_of(name: str) -> float | None:
@@ -166,7 +166,7 @@ def test_series_of_removed_versions_are_removed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_probe_gets_the_stable_versions_with_workers() -> None:
-    platform = Platform(state_of("plate-seg", "plate-landmarks"))
+    platform = ReportedPlatform(state_of("plate-seg", "plate-landmarks"))
     asyncio.run(platform.health().readiness())
     assert [(route.version, route.role) for route in platform.probe.stable_routes] == [("1.0.0", "stable")] * 2
     platform.workers = 0
@@ -175,7 +175,7 @@ def test_probe_gets_the_stable_versions_with_workers() -> None:
 
 
 def test_liveness_is_that_of_the_request_path() -> None:
-    platform = Platform(state_of("plate-seg"))
+    platform = ReportedPlatform(state_of("plate-seg"))
     assert platform.health().is_live()
     platform.is_recoverable = False
     assert not platform.health().is_live()

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, false, select
 
 from thale.experiments.brapi.identifiers import ImageId, UnitId
-from thale.experiments.brapi.pages import Page, PageRequest, select_page
+from thale.experiments.brapi.pages import BrapiPage, PageRequest, select_page
 from thale.experiments.brapi.photograph_time import photograph_time
 from thale.experiments.brapi.units import first_images
 from thale.experiments.database import Database
@@ -24,7 +24,7 @@ def list_images(
     image: str | None,
     name: str | None,
     unit: str | None,
-) -> Page[BrapiImage]:
+) -> BrapiPage[BrapiImage]:
     """Return a page of images in the order of their addition.
 
     Args:
@@ -59,7 +59,7 @@ def list_images(
         counted = select(ExperimentImageRow.number).where(*conditions)
         ordered = statement.where(*conditions).order_by(ExperimentImageRow.experiment_id, ExperimentImageRow.number)
         rows, total = select_page(connection, ordered, counted, request)
-        return Page(_images_of(connection, rows, base_url), total)
+        return BrapiPage(_images_of(connection, rows, base_url), total)
 
 
 def find_image(database: Database, image: str) -> str | None:

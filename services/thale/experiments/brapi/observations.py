@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, false, select
 
 from thale.experiments.brapi.design_facts import ExperimentDesigns
 from thale.experiments.brapi.identifiers import ImageId, ObservationId, UnitId
-from thale.experiments.brapi.pages import Page, PageRequest, select_page
+from thale.experiments.brapi.pages import BrapiPage, PageRequest, select_page
 from thale.experiments.brapi.photograph_time import photograph_time
 from thale.experiments.brapi.units import first_images, unit_name
 from thale.experiments.brapi.variables import Definition, definition_ids, read_definitions
@@ -25,7 +25,7 @@ def list_observations(
     variable: str | None,
     level: str | None,
     observation: str | None,
-) -> Page[BrapiObservation]:
+) -> BrapiPage[BrapiObservation]:
     """Return a page of observations, image by image.
 
     Args:
@@ -54,7 +54,7 @@ def list_observations(
             conditions.append(false() if observation_id is None else _is_observation(observation_id))
         counted = _joined(select(TraitRow.number)).where(*conditions)
         rows, total = select_page(connection, _observations().where(*conditions), counted, request)
-        return Page(_observations_of(connection, rows, definitions), total)
+        return BrapiPage(_observations_of(connection, rows, definitions), total)
 
 
 def _joined(statement: Select[Any]) -> Select[Any]:

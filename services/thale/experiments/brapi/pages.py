@@ -18,7 +18,7 @@ class PageRequest:
 
 
 @dataclass(frozen=True)
-class Page(Generic[_Item]):
+class BrapiPage(Generic[_Item]):
     """Items of a page, and the number of items on all pages."""
 
     items: tuple[_Item, ...]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import func, select
 
-from thale.experiments.brapi.pages import Page, PageRequest
+from thale.experiments.brapi.pages import BrapiPage, PageRequest
 from thale.experiments.brapi.units import UNIT_LEVELS
 from thale.experiments.catalogue import get_experiment
 from thale.experiments.database import Database
@@ -15,7 +15,9 @@ from thale.schemas.experiment import Experiment
 STUDY_TYPE = "Phenotyping"
 
 
-def list_studies(database: Database, request: PageRequest, *, study: str | None, name: str | None) -> Page[BrapiStudy]:
+def list_studies(
+    database: Database, request: PageRequest, *, study: str | None, name: str | None
+) -> BrapiPage[BrapiStudy]:
     """Return a page of studies, the oldest first.
 
     Args:
@@ -33,7 +35,7 @@ def list_studies(database: Database, request: PageRequest, *, study: str | None,
         total = connection.execute(select(func.count()).select_from(ids.subquery())).scalar_one()
         page = ids.limit(request.size).offset(request.page * request.size)
         found = connection.execute(page).scalars().all()
-        return Page(tuple(_study(get_experiment(connection, key)) for key in found), total)
+        return BrapiPage(tuple(_study(get_experiment(connection, key)) for key in found), total)
 
 
 def _study(experiment: Experiment) -> BrapiStudy:

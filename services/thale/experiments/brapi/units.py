@@ -6,7 +6,7 @@ from sqlalchemy import CompoundSelect, Select, Subquery, and_, false, func, sele
 
 from thale.experiments.brapi.design_facts import ExperimentDesigns, UnitFacts
 from thale.experiments.brapi.identifiers import UnitId
-from thale.experiments.brapi.pages import Page, PageRequest, select_page
+from thale.experiments.brapi.pages import BrapiPage, PageRequest, select_page
 from thale.experiments.database import Database
 from thale.experiments.models import ExperimentImageRow, SubjectRow
 from thale.schemas.brapi import (
@@ -36,7 +36,7 @@ def first_images(experiment_id: str | None) -> Subquery:
 
 def list_units(
     database: Database, request: PageRequest, *, study: str | None, unit: str | None, level: str | None
-) -> Page[BrapiObservationUnit]:
+) -> BrapiPage[BrapiObservationUnit]:
     """Return a page of observation units, plate by plate.
 
     Args:
@@ -66,7 +66,7 @@ def list_units(
     with database.read() as connection:
         rows, total = select_page(connection, ordered, counted, request)
         designs = ExperimentDesigns(connection)
-        return Page(tuple(_unit(row, designs) for row in rows), total)
+        return BrapiPage(tuple(_unit(row, designs) for row in rows), total)
 
 
 def _all_units(experiment_id: str | None) -> CompoundSelect[Any]:

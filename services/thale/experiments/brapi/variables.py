@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, select
 
-from thale.experiments.brapi.pages import Page, PageRequest
+from thale.experiments.brapi.pages import BrapiPage, PageRequest
 from thale.experiments.database import Database
 from thale.experiments.models import ExperimentImageRow, SubjectRow, TraitDefinitionRow, TraitRow
 from thale.exports.names import trait_column
@@ -60,7 +60,7 @@ def definition_ids(definitions: Mapping[int, Definition], variable: str) -> list
 
 def list_variables(
     database: Database, request: PageRequest, *, study: str | None, variable: str | None
-) -> Page[BrapiVariable]:
+) -> BrapiPage[BrapiVariable]:
     """Return a page of variables in the order of tables.
 
     Args:
@@ -86,9 +86,9 @@ def sort_definitions(definitions: Sequence[Definition]) -> list[Definition]:
     return sorted(definitions, key=lambda item: (TRAIT_ORDER.get(item.trait, len(TRAIT_ORDER)), item.trait, item.unit))
 
 
-def _page(found: Sequence[Definition], request: PageRequest) -> Page[BrapiVariable]:
+def _page(found: Sequence[Definition], request: PageRequest) -> BrapiPage[BrapiVariable]:
     start = request.page * request.size
-    return Page(tuple(describe_variable(item) for item in found[start : start + request.size]), len(found))
+    return BrapiPage(tuple(describe_variable(item) for item in found[start : start + request.size]), len(found))
 
 
 def _used_definitions(experiment_id: str) -> Select[int]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from thale.errors import UnknownBrapiObjectError
 from thale.facade.api.authentication import READ
 from thale.facade.api.brapi_query import (
-    ImageQuery,
+    BrapiImageQuery,
     ObservationQuery,
     PageQuery,
     ServerInfoQuery,
@@ -36,7 +36,7 @@ from thale.schemas.brapi import (
 )
 
 if TYPE_CHECKING:
-    from thale.experiments.brapi.pages import Page, PageRequest
+    from thale.experiments.brapi.pages import BrapiPage, PageRequest
     from thale.experiments.store import ExperimentStore
 
 router = APIRouter(route_class=LimitedRoute)
@@ -71,9 +71,9 @@ def _route(path: str, operation_id: str, summary: str, **options: Any) -> Callab
 async def _list(
     service: ServiceDependency,
     query: PageQuery,
-    read: "Callable[[ExperimentStore, PageRequest], Page[_Item]]",
+    read: "Callable[[ExperimentStore, PageRequest], BrapiPage[_Item]]",
 ) -> BrapiListResponse[_Item]:
-    def call(store: "ExperimentStore") -> "Page[_Item]":
+    def call(store: "ExperimentStore") -> "BrapiPage[_Item]":
         from thale.experiments.brapi.pages import PageRequest
 
         return read(store, PageRequest(query.page, query.size))
@@ -98,7 +98,7 @@ async def _get(
     service: ServiceDependency,
     kind: str,
     identifier: str,
-    read: "Callable[[ExperimentStore, PageRequest], Page[_Item]]",
+    read: "Callable[[ExperimentStore, PageRequest], BrapiPage[_Item]]",
 ) -> BrapiSingleResponse[_Item]:
     found = await _list(service, PageQuery(page=0, pageSize=1), read)
     if not found.result.data:
@@ -155,7 +155,7 @@ async def list_studies(
 ) -> BrapiListResponse[BrapiStudy]:
     """Return a page of experiments, the oldest first."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiStudy]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiStudy]":
         from thale.experiments.brapi.studies import list_studies
 
         return list_studies(store.database, page, study=query.studyDbId, name=query.studyName)
@@ -170,7 +170,7 @@ async def get_study(
 ) -> BrapiSingleResponse[BrapiStudy]:
     """Return an experiment with the numbers of its images and the columns of its design table."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiStudy]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiStudy]":
         from thale.experiments.brapi.studies import list_studies
 
         return list_studies(store.database, page, study=study, name=None)
@@ -184,7 +184,7 @@ async def list_units(
 ) -> BrapiListResponse[BrapiObservationUnit]:
     """Return a page of plates and their plants, with genotype and treatments of the design table."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiObservationUnit]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiObservationUnit]":
         from thale.experiments.brapi.units import list_units
 
         unit, level = query.observationUnitDbId, query.observationUnitLevelName
@@ -200,7 +200,7 @@ async def get_unit(
 ) -> BrapiSingleResponse[BrapiObservationUnit]:
     """Return a plate or a plant."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiObservationUnit]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiObservationUnit]":
         from thale.experiments.brapi.units import list_units
 
         return list_units(store.database, page, study=None, unit=unit, level=None)
@@ -214,7 +214,7 @@ async def list_variables(
 ) -> BrapiListResponse[BrapiVariable]:
     """Return a page of the traits that measurements have, with unit, method and ontology term."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiVariable]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiVariable]":
         from thale.experiments.brapi.variables import list_variables
 
         return list_variables(store.database, page, study=query.studyDbId, variable=query.observationVariableDbId)
@@ -229,7 +229,7 @@ async def get_variable(
 ) -> BrapiSingleResponse[BrapiVariable]:
     """Return a trait with its unit, method and ontology term."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiVariable]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiVariable]":
         from thale.experiments.brapi.variables import list_variables
 
         return list_variables(store.database, page, study=None, variable=variable)
@@ -243,7 +243,7 @@ async def list_observations(
 ) -> BrapiListResponse[BrapiObservation]:
     """Return a page of values of the current measurements. An unknown value is absent, and its quality states why."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiObservation]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiObservation]":
         from thale.experiments.brapi.observations import list_observations
 
         return list_observations(
@@ -266,7 +266,7 @@ async def get_observation(
 ) -> BrapiSingleResponse[BrapiObservation]:
     """Return a value with its quality, interval and measurement."""
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiObservation]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiObservation]":
         from thale.experiments.brapi.observations import list_observations
 
         return list_observations(
@@ -281,12 +281,12 @@ ImagePath = Annotated[str, Path(max_length=100, description="Identifier of the i
 
 @_route("images", "listBrapiImages", "List the photographs")
 async def list_images(
-    request: Request, query: Annotated[ImageQuery, Query()], service: ServiceDependency
+    request: Request, query: Annotated[BrapiImageQuery, Query()], service: ServiceDependency
 ) -> BrapiListResponse[BrapiImage]:
     """Return a page of photographs in the order of their addition."""
     url = images_url(request)
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiImage]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiImage]":
         from thale.experiments.brapi.images import list_images
 
         name, unit = query.imageName, query.observationUnitDbId
@@ -300,7 +300,7 @@ async def get_image(request: Request, image: ImagePath, service: ServiceDependen
     """Return a photograph with the address of its bytes."""
     url = images_url(request)
 
-    def read(store: "ExperimentStore", page: "PageRequest") -> "Page[BrapiImage]":
+    def read(store: "ExperimentStore", page: "PageRequest") -> "BrapiPage[BrapiImage]":
         from thale.experiments.brapi.images import list_images
 
         return list_images(store.database, page, url, image=image, name=None, unit=None)

@@ -66,7 +66,7 @@ class ObservationQuery(UnitQuery):
     observationDbId: str | None = Field(None, max_length=150, description="Identifier of the observation.")
 
 
-class ImageQuery(PageQuery):
+class BrapiImageQuery(PageQuery):
     """Filters of images."""
 
     imageDbId: str | None = Field(None, max_length=100, description="Identifier of the image.")
