@@ -79,7 +79,7 @@ def check_complete(home: Path) -> None:
         (job,) = store.jobs.list(EXPERIMENT, 10, None).items
         assert job.state == "finished"
         assert (job.progress.measured, job.progress.failed, job.progress.quarantined) == (IMAGES, 0, 0)
-        measurements = [item.measurement_id for item in store.images.list(EXPERIMENT, IMAGES + 1, None).items]
+        measurements = [item.measurement_id for item in store.images.list(EXPERIMENT, IMAGES + 1, 0).items]
         assert len(set(measurements)) == IMAGES
         assert None not in measurements
 
