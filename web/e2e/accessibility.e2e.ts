@@ -122,8 +122,9 @@ describe("the keyboard alone", () => {
     const [context, page] = await open({});
     await page.keyboard.press("Tab");
     expect(await focused(page)).toBe("Skip to the photograph");
-    await tabTo(page, /^Choose files$/);
+    // Chromium needs a moment until it reports choosers instead of opening them.
     const chooser = page.waitForEvent("filechooser");
+    await tabTo(page, /^Choose files$/);
     await page.keyboard.press("Enter");
     await (await chooser).setFiles([{ name: "a.jpg", mimeType: "image/jpeg", buffer: photograph }]);
     await page.getByText("1 of 1 measured").waitFor();
