@@ -17,7 +17,7 @@ from distributed.scheduler import KilledWorker
 
 from thale.errors import BatchEngineError, ThaleError
 from thale.experiments.store import ExperimentStore
-from thale.schemas.experiment import Job, JobRequest, MeasurementParameters
+from thale.schemas.experiment import Job, JobRequest
 from thale_models.batch.image_task import BatchConfig, TaskOutcome, measure_image
 
 logger = logging.getLogger(__name__)
@@ -37,17 +37,11 @@ def find_or_submit_job(store: ExperimentStore, request: JobRequest) -> tuple[Job
         UnknownExperimentError: If the experiment does not exist.
         ParameterError: If there is no image to measure.
     """
-    parameters = MeasurementParameters(
-        mm_per_px=request.mm_per_px,
-        plate_width_mm=request.plate_width_mm,
-        expected_plants=request.expected_plants,
-        rotate=request.rotate,
-    )
     cursor = None
     while True:
         page = store.jobs.list(request.experiment, _PAGE, cursor)
         for job in page.items:
-            if job.state == "running" and job.parameters == parameters:
+            if job.state == "running" and job.parameters == request.parameters:
                 return job, True
         if page.next_cursor is None:
             return store.jobs.submit(request, _CREATED_BY), False
@@ -115,6 +109,9 @@ class JobRunner:
         future = self._client.submit(
             measure_image, self._config, job_id, sha256, self._claimant, key=f"{sha256}-{uuid.uuid4().hex}", pure=False
         )
+        self._await(sha256, future)
+
+    def _await(self, sha256: str, future: Future) -> None:
         self._submitted[sha256] = future
         future.add_done_callback(lambda _: self._done.put(sha256))
 
@@ -142,7 +139,11 @@ class JobRunner:
         except KilledWorker:
             self._record_lost(job_id, sha256)
             return
-        except (CancelledError, OSError, TimeoutError) as error:
+        except TimeoutError:
+            # The worker was lost with the outcome, and Dask repeats the task, or the machine is busy.
+            self._await(sha256, future)
+            return
+        except (CancelledError, OSError) as error:
             raise _lost_scheduler() from error
         except (ImportError, AttributeError) as error:
             raise BatchEngineError(

@@ -119,3 +119,28 @@ def test_engine_names_an_image_that_cannot_be_read(home: Path, weights: Path) ->
     assert process.returncode == 1, output
     assert f"{IMAGES} measured, 1 failed" in output
     assert "cut.png: " in output
+
+
+def test_engine_quarantines_an_image_that_kills_its_workers(
+    home: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A preload of Dask ends each worker that measures this image, as a fault in native code would.
+    deadly = tmp_path / "deadly.py"
+    deadly.write_text(
+        "import os, signal\n"
+        "from thale_models.batch.model_host import ModelHost\n"
+        "def measure_or_die(host, data, parameters, measure=ModelHost.measure):\n"
+        "    if data.endswith(b'deadly'):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return measure(host, data, parameters)\n"
+        "if ModelHost.measure.__name__ == 'measure':\n"  # Dask executes a preload more than once
+        "    ModelHost.measure = measure_or_die\n"
+    )
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", str(deadly))
+    with closing(open_store(home)) as store:
+        add(store, "deadly.png", sample_images.png() + b"deadly")
+    process = run_engine(home, weights)
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 1, output
+    assert f"{IMAGES} measured, 1 failed" in output
+    assert "deadly.png: the process that measured it ended three times" in output

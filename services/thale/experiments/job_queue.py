@@ -24,7 +24,6 @@ from thale.schemas.experiment import (
     JobProgress,
     JobRequest,
     JobState,
-    MeasurementParameters,
 )
 
 _RETRIED = ("failed", "quarantined", "cancelled")
@@ -43,12 +42,6 @@ class JobQueue:
             UnknownExperimentError: If the experiment does not exist.
             ParameterError: If there is no image to measure.
         """
-        parameters = MeasurementParameters(
-            mm_per_px=request.mm_per_px,
-            plate_width_mm=request.plate_width_mm,
-            expected_plants=request.expected_plants,
-            rotate=request.rotate,
-        )
         job_id = new_id("job")
         with self._database.write() as connection:
             experiment_id = lock_experiment(connection, request.experiment).id
@@ -66,7 +59,7 @@ class JobQueue:
                 insert(JobRow).values(
                     id=job_id,
                     experiment_id=experiment_id,
-                    parameters=parameters.model_dump(),
+                    parameters=request.parameters.model_dump(),
                     priority=request.priority,
                     created_at=utc_now(),
                     created_by=created_by,

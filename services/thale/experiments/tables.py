@@ -6,7 +6,7 @@ the flag `not_measured`.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -21,9 +21,9 @@ from thale.experiments.models import (
     ExperimentImageRow,
     MeasurementRow,
     SubjectRow,
-    TraitDefinitionRow,
     TraitRow,
 )
+from thale.experiments.trait_definitions import StoredTraitDefinition, read_definitions
 from thale.exports.names import trait_column
 from thale.exports.table import LONG_COLUMNS, TRAIT_ORDER, TRAIT_SUFFIXES, WIDE_COLUMNS, Cell, format_cell
 
@@ -32,19 +32,6 @@ NOT_MEASURED = "not_measured"
 TableForm = Literal["long", "wide"]
 _SUBJECTS_AT_A_TIME = 500
 _IMAGES_AT_A_TIME = 500
-
-
-@dataclass(frozen=True)
-class _Definition:
-    trait: str
-    unit: str
-    ontology_id: str
-    ontology_relation: str
-    ontology_qualifier: str
-
-    @property
-    def column(self) -> str:
-        return trait_column(self.trait, self.unit)
 
 
 @dataclass(frozen=True)
@@ -80,7 +67,7 @@ def write_table(database: Database, experiment: str, form: TableForm, out: IO[st
         found = get_experiment(connection, experiment)
         design = read_design(connection, found)
         subjects = _read_subjects(connection, found.id, DesignIndex(design))
-        definitions = _read_definitions(connection)
+        definitions = read_definitions(connection)
         writer = csv.writer(out, lineterminator="\n")
         if form == "long":
             writer.writerow((*LONG_COLUMNS, *OWN_COLUMNS, *design.factors))
@@ -101,21 +88,9 @@ def write_table_file(database: Database, experiment: str, form: TableForm, path:
         return write_table(database, experiment, form, out)
 
 
-def _read_definitions(connection: Connection) -> dict[int, _Definition]:
-    rows = connection.execute(
-        select(
-            TraitDefinitionRow.id,
-            TraitDefinitionRow.trait,
-            TraitDefinitionRow.unit,
-            TraitDefinitionRow.ontology_id,
-            TraitDefinitionRow.ontology_relation,
-            TraitDefinitionRow.ontology_qualifier,
-        )
-    )
-    return {row[0]: _Definition(*row[1:]) for row in rows}
-
-
-def _wide_columns(connection: Connection, experiment_id: str, definitions: dict[int, _Definition]) -> list[str]:
+def _wide_columns(
+    connection: Connection, experiment_id: str, definitions: Mapping[int, StoredTraitDefinition]
+) -> list[str]:
     """Return the columns of the traits of all plants, in the order of `TRAITS`, with mm before px."""
     used = (
         select(TraitRow.definition_id)
@@ -248,7 +223,7 @@ def _with_traits(connection: Connection, subjects: list[_Subject], level: str | 
     return [(subject, traits.get(subject.id, [])) for subject in subjects]
 
 
-def _long_rows(chunk: _Chunk, definitions: dict[int, _Definition]) -> Iterator[Sequence[str | int]]:
+def _long_rows(chunk: _Chunk, definitions: Mapping[int, StoredTraitDefinition]) -> Iterator[Sequence[str | int]]:
     for subject, traits in chunk:
         head = [format_cell(cell) for cell in (*subject.image, subject.level, subject.plate, subject.plant)]
         tail = [
@@ -280,7 +255,7 @@ def _long_rows(chunk: _Chunk, definitions: dict[int, _Definition]) -> Iterator[S
 
 
 def _wide_rows(
-    chunk: _Chunk, definitions: dict[int, _Definition], columns: Sequence[str]
+    chunk: _Chunk, definitions: Mapping[int, StoredTraitDefinition], columns: Sequence[str]
 ) -> Iterator[Sequence[str | int]]:
     """Yield a row for each plant, and for each plate without plants."""
     positions = {column: len(TRAIT_SUFFIXES) * index for index, column in enumerate(columns)}

@@ -259,6 +259,16 @@ class JobRequest(BaseModel):
     priority: int = Field(0, ge=-10, le=10)
     """Jobs with a higher priority run first."""
 
+    @property
+    def parameters(self) -> MeasurementParameters:
+        """Parameters of the measurements."""
+        return MeasurementParameters(
+            mm_per_px=self.mm_per_px,
+            plate_width_mm=self.plate_width_mm,
+            expected_plants=self.expected_plants,
+            rotate=self.rotate,
+        )
+
 
 class JobProgress(FrozenModel):
     """Numbers of images of a job by their state."""

@@ -10,9 +10,10 @@ from thale.experiments.brapi.identifiers import ImageId, ObservationId, UnitId
 from thale.experiments.brapi.pages import BrapiPage, PageRequest, select_page
 from thale.experiments.brapi.photograph_time import photograph_time
 from thale.experiments.brapi.units import first_images, unit_name
-from thale.experiments.brapi.variables import Definition, definition_ids, read_definitions
+from thale.experiments.brapi.variables import definition_ids
 from thale.experiments.database import Database
 from thale.experiments.models import ExperimentImageRow, MeasurementRow, SubjectRow, TraitRow
+from thale.experiments.trait_definitions import StoredTraitDefinition, read_definitions
 from thale.schemas.brapi import BrapiObservation
 
 
@@ -119,7 +120,7 @@ def _is_observation(observation: ObservationId) -> ColumnElement[bool]:
 
 
 def _observations_of(
-    connection: Connection, rows: Sequence[Any], definitions: Mapping[int, Definition]
+    connection: Connection, rows: Sequence[Any], definitions: Mapping[int, StoredTraitDefinition]
 ) -> tuple[BrapiObservation, ...]:
     designs = ExperimentDesigns(connection)
     first: dict[tuple[str, str], int] = {}
@@ -134,7 +135,9 @@ def _observations_of(
     )
 
 
-def _observation(row: Any, first_image: int, definition: Definition, designs: ExperimentDesigns) -> BrapiObservation:
+def _observation(
+    row: Any, first_image: int, definition: StoredTraitDefinition, designs: ExperimentDesigns
+) -> BrapiObservation:
     unit = UnitId(row.experiment_id, first_image, row.plate_number or 0, row.plant or 0)
     facts = designs.facts(row.experiment_id, row.name, row.plate_name, row.plant)
     time, note = photograph_time(row.name)
@@ -155,8 +158,8 @@ def _observation(row: Any, first_image: int, definition: Definition, designs: Ex
         observationDbId=str(ObservationId(row.experiment_id, row.measurement_id, row.subject_number, row.trait_number)),
         observationUnitDbId=str(unit),
         observationUnitName=unit_name(row.plate_name, unit),
-        observationVariableDbId=definition.variable,
-        observationVariableName=definition.variable,
+        observationVariableDbId=definition.column,
+        observationVariableName=definition.column,
         studyDbId=row.experiment_id,
         germplasmName=facts.genotype,
         observationTimeStamp=time,

@@ -1,14 +1,13 @@
 """Observation variables: the traits that measurements have, each with its unit, method and ontology term."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Select, select
 
 from thale.experiments.brapi.pages import BrapiPage, PageRequest
 from thale.experiments.database import Database
-from thale.experiments.models import ExperimentImageRow, SubjectRow, TraitDefinitionRow, TraitRow
-from thale.exports.names import trait_column
+from thale.experiments.models import ExperimentImageRow, SubjectRow, TraitRow
+from thale.experiments.trait_definitions import StoredTraitDefinition, read_definitions
 from thale.schemas.brapi import (
     BrapiOntologyReference,
     BrapiVariable,
@@ -21,41 +20,9 @@ _ONTOLOGY = "Plant Trait Ontology"
 METHOD = "thale image analysis"
 
 
-@dataclass(frozen=True)
-class Definition:
-    """A row of `trait_definitions`."""
-
-    id: int
-    trait: str
-    unit: str
-    ontology_id: str
-    ontology_relation: str
-    ontology_qualifier: str
-
-    @property
-    def variable(self) -> str:
-        """Identifier and name of the variable: the column of the trait in tables."""
-        return trait_column(self.trait, self.unit)
-
-
-def read_definitions(connection: Connection) -> Mapping[int, Definition]:
-    """Return all definitions of traits by their id, the oldest first."""
-    rows = connection.execute(
-        select(
-            TraitDefinitionRow.id,
-            TraitDefinitionRow.trait,
-            TraitDefinitionRow.unit,
-            TraitDefinitionRow.ontology_id,
-            TraitDefinitionRow.ontology_relation,
-            TraitDefinitionRow.ontology_qualifier,
-        ).order_by(TraitDefinitionRow.id)
-    )
-    return {row[0]: Definition(*row) for row in rows}
-
-
-def definition_ids(definitions: Mapping[int, Definition], variable: str) -> list[int]:
+def definition_ids(definitions: Mapping[int, StoredTraitDefinition], variable: str) -> list[int]:
     """Return the ids of the definitions of a variable. Versions of thale may have stated other ontology terms."""
-    return [key for key, definition in definitions.items() if definition.variable == variable]
+    return [key for key, definition in definitions.items() if definition.column == variable]
 
 
 def list_variables(
@@ -74,19 +41,19 @@ def list_variables(
         if study is not None:
             used = set(connection.execute(_used_definitions(study)).scalars())
             definitions = {key: value for key, value in definitions.items() if key in used}
-    newest = {definition.variable: definition for definition in definitions.values()}
+    newest = {definition.column: definition for definition in definitions.values()}
     found = [value for name, value in newest.items() if variable in (None, name)]
     return _page(sort_definitions(found), request)
 
 
-def sort_definitions(definitions: Sequence[Definition]) -> list[Definition]:
+def sort_definitions(definitions: Sequence[StoredTraitDefinition]) -> list[StoredTraitDefinition]:
     """Return definitions in the order of tables: the traits of plants, then of plates, mm before px."""
     from thale.exports.table import TRAIT_ORDER
 
     return sorted(definitions, key=lambda item: (TRAIT_ORDER.get(item.trait, len(TRAIT_ORDER)), item.trait, item.unit))
 
 
-def _page(found: Sequence[Definition], request: PageRequest) -> BrapiPage[BrapiVariable]:
+def _page(found: Sequence[StoredTraitDefinition], request: PageRequest) -> BrapiPage[BrapiVariable]:
     start = request.page * request.size
     return BrapiPage(tuple(describe_variable(item) for item in found[start : start + request.size]), len(found))
 
@@ -101,7 +68,7 @@ def _used_definitions(experiment_id: str) -> Select[int]:
     )
 
 
-def describe_variable(definition: Definition) -> BrapiVariable:
+def describe_variable(definition: StoredTraitDefinition) -> BrapiVariable:
     """Return the variable of a definition, with the texts of the trait reference if the trait is still measured."""
     from thale.phenotyping.traits.table import TRAITS  # imports SciPy
 
@@ -114,8 +81,8 @@ def describe_variable(definition: Definition) -> BrapiVariable:
         if definition.ontology_qualifier:
             info["ontologyQualifier"] = definition.ontology_qualifier
     return BrapiVariable(
-        observationVariableDbId=definition.variable,
-        observationVariableName=definition.variable,
+        observationVariableDbId=definition.column,
+        observationVariableName=definition.column,
         trait=BrapiVariableTrait(
             traitDbId=definition.trait,
             traitName=definition.trait if trait is None else trait.label,

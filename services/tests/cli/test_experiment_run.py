@@ -1,0 +1,41 @@
+"""Tests of the options of `thale experiment run`."""
+
+import importlib.util
+
+import pytest
+from typer.testing import CliRunner
+
+from thale.cli.app import app
+from thale.errors import MissingPackageError, ParameterError, ThaleError
+
+
+def run_error(*options: str) -> ThaleError:
+    error = CliRunner().invoke(app, ["experiment", "run", "Salt 1", *options]).exception
+    assert isinstance(error, ThaleError)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        (("--workers", "2"), "add --engine dask"),
+        (("--scheduler", "tls://host:8786"), "add --engine dask"),
+        (("--engine", "dask", "--server", "http://127.0.0.1:1"), "omit --server"),
+        (("--engine", "dask", "--workers", "2", "--scheduler", "tls://host:8786"), "pass --workers or --scheduler"),
+    ],
+)
+def test_run_rejects_options_that_contradict(options: tuple[str, ...], remedy: str) -> None:
+    error = run_error(*options)
+    assert isinstance(error, ParameterError)
+    assert remedy in str(error)
+
+
+def test_run_names_the_package_of_the_missing_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "distributed" else find_spec(name, *rest)
+    )
+    error = run_error("--engine", "dask")
+    assert isinstance(error, MissingPackageError)
+    assert "(distributed)" in str(error)
+    assert "'thale[batch]'" in str(error)
