@@ -42,6 +42,7 @@ FIELDS: Mapping[str, str] = {
     "requests": "number of requests that exceeded the drain timeout",
     "route": "route template",
     "seconds": "duration",
+    "sha256": "SHA-256 digest of an image's bytes, which names neither a file nor an experiment",
     "state": "state of a predictor's pods",
     "status": "HTTP status",
     "step": "step of a training run",
