@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: a Unix socket and a free port on loopback, without synchronisation to the disk."""
+"""A real PostgreSQL for tests: a free port on loopback, without synchronisation to the disk by default."""
 
 import os
 import pwd
@@ -25,6 +25,8 @@ class PostgresqlProcess:
     port: int
     folder: Path
     binaries: Path
+    is_durable: bool = False
+    """True if a commit is synchronised to the disk."""
 
     @property
     def password_path(self) -> Path:
@@ -45,7 +47,9 @@ class PostgresqlProcess:
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k '' -c fsync=off -c max_connections=50"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k '' -c max_connections=50"
+        if not self.is_durable:
+            options += " -c fsync=off"
         self._run("pg_ctl", "start", "--wait", "-D", self._data, "-l", self.folder / "postgresql.log", "-o", options)
 
     def stop(self) -> None:
@@ -94,14 +98,14 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def run_postgresql(folder: Path) -> Iterator[PostgresqlProcess]:
+def run_postgresql(folder: Path, *, is_durable: bool = False) -> Iterator[PostgresqlProcess]:
     """Run PostgreSQL within the context. Skip the test if it is not installed."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip(INSTALL_HINT)
     if os.getuid() == 0:  # the ordinary user must reach the folder, and pytest closes its own to others
         folder = Path(tempfile.mkdtemp(prefix="thale-postgresql-"))
-    process = PostgresqlProcess(free_ports(1)[0], folder, binaries)
+    process = PostgresqlProcess(free_ports(1)[0], folder, binaries, is_durable)
     process.initialise()
     process.start()
     try:

@@ -2,15 +2,20 @@
 
 import csv
 import io
+import math
 
 import pytest
 
 from tests.support.sample_experiments import measured, measurement_of, new_image
-from tests.support.sample_phenotypes import CROSSING_FLAG, seedling
+from tests.support.sample_phenotypes import CROSSING_FLAG, NO_SCALE, phenotype, seedling
 from thale.experiments.design import parse_csv
+from thale.experiments.images import NewImage
+from thale.experiments.measurements import prepare_measurement
 from thale.experiments.store import ExperimentStore
 from thale.experiments.tables import OWN_COLUMNS, TableForm, write_table
-from thale.exports.table import long_csv, wide_csv
+from thale.exports.table import LONG_COLUMNS, WIDE_COLUMNS, long_csv, wide_csv
+from thale.schemas import Phenotype, Scale
+from thale.schemas.experiment import MeasurementParameters
 
 
 def read_table(store: ExperimentStore, form: TableForm) -> list[dict[str, str]]:
@@ -70,3 +75,46 @@ def test_table_has_the_current_measurement_only(store: ExperimentStore) -> None:
     for version in ("1", "2"):
         store.images.add("a", image, measurement_of(image, seedling(1), version=version))
     assert {row["measurement_id"] for row in read_table(store, "long")} == {measurement_of(image, version="2").id}
+
+
+def varied(number: int) -> tuple[NewImage, Phenotype]:
+    """Return an image with a phenotype of its own: plants, scale, intervals, unknown values, and a hostile name."""
+    image = new_image(f'=p{number}("a",\n\x07).jpg' if number % 5 == 0 else f"p{number} é.jpg")
+    plants = [
+        seedling(plant, 37.1 * plant + number, (CROSSING_FLAG,) * (number % 2)) for plant in range(1, number % 4 + 1)
+    ]
+    scale = NO_SCALE if number % 3 == 0 else Scale(mm_per_px=0.07 + number / 1e5, source="given")
+    found = phenotype(*plants, image=image.metadata, scale=scale)
+    changed = []
+    for plant in found.plants:
+        traits = list(plant.traits)
+        for index in range(number % 2, len(traits), 2):
+            value = traits[index].value
+            traits[index] = traits[index].model_copy(update={"interval": (value - 1 / 3, value + 1e6 / 7)})
+        traits[number % 7] = traits[number % 7].model_copy(update={"value": math.nan, "quality": "unknown"})
+        changed.append(plant.model_copy(update={"traits": tuple(traits)}))
+    return image, found.model_copy(update={"plants": tuple(changed)})
+
+
+@pytest.mark.parametrize("form", ["long", "wide"])
+def test_table_has_the_bytes_of_the_export(store: ExperimentStore, form: TableForm) -> None:
+    """The table is read and formatted in chunks of 100 images and 500 traits: 205 images have several of both."""
+    store.experiments.create("a", "", "local")
+    phenotypes, own = [], {}
+    for number in range(205):
+        image, found = varied(number)
+        key = f"m-{(number * 7919) % 205:03}"  # subjects are not in the order of their measurements
+        store.images.add("a", image, prepare_measurement(key, found, MeasurementParameters()))
+        phenotypes.append(found)
+        plate = f"'{image.plate}".translate({10: 0xFFFD, 7: 0xFFFD}) if number % 5 == 0 else image.plate
+        own[image.metadata.sha256] = [plate, key, "0"]
+    export = {"long": long_csv, "wide": wide_csv}[form](phenotypes)
+    position = {"long": len(LONG_COLUMNS), "wide": len(WIDE_COLUMNS)}[form]
+    expected = io.StringIO()
+    writer = csv.writer(expected, lineterminator="\n")
+    for row in csv.reader(io.StringIO(export)):
+        cells = list(OWN_COLUMNS) if row[1] == "sha256" else own[row[1]]
+        writer.writerow([*row[:position], *cells, *row[position:]])
+    out = io.StringIO()
+    write_table(store.database, "a", form, out)
+    assert out.getvalue() == expected.getvalue()

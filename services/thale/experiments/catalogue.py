@@ -77,10 +77,10 @@ class ExperimentCatalogue:
             ExperimentStoreError: If the bytes of an image cannot be deleted. The experiment then stays.
         """
         with self._database.write() as connection:
-            experiment = lock_experiment(connection, id_or_name)
-            own = select(ExperimentImageRow.sha256).where(ExperimentImageRow.experiment_id == experiment.id)
+            experiment_id = lock_experiment(connection, id_or_name)
+            own = select(ExperimentImageRow.sha256).where(ExperimentImageRow.experiment_id == experiment_id)
             digests = list(connection.execute(own).scalars())
-            connection.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment.id))
+            connection.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))
             orphans: list[str] = []
             for start in range(0, len(digests), _IMAGES_AT_A_TIME):
                 is_used = exists().where(ExperimentImageRow.sha256 == ImageRow.sha256)
@@ -93,7 +93,7 @@ class ExperimentCatalogue:
             # Before the commit: an experiment that adds the same bytes waits for it, and then stores them again.
             for sha256 in orphans:
                 self._blobs.delete(sha256)
-        return DeletedExperiment(id=experiment.id, images=len(orphans))
+        return DeletedExperiment(id=experiment_id, images=len(orphans))
 
     def put_design(self, id_or_name: str, design: ParsedDesign) -> DesignTable:
         """Replace the design table of an experiment.
@@ -102,20 +102,20 @@ class ExperimentCatalogue:
             UnknownExperimentError: If none has this id or name.
         """
         with self._database.write() as connection:
-            experiment = lock_experiment(connection, id_or_name)
-            connection.execute(delete(DesignRow).where(DesignRow.experiment_id == experiment.id))
+            experiment_id = lock_experiment(connection, id_or_name)
+            connection.execute(delete(DesignRow).where(DesignRow.experiment_id == experiment_id))
             connection.execute(
                 update(ExperimentRow)
-                .where(ExperimentRow.id == experiment.id)
+                .where(ExperimentRow.id == experiment_id)
                 .values(design_columns=list(design.columns))
             )
             rows = [
-                {"experiment_id": experiment.id, "number": number, "cells": list(cells)}
+                {"experiment_id": experiment_id, "number": number, "cells": list(cells)}
                 for number, cells in enumerate(design.rows)
             ]
             if rows:
                 connection.execute(insert(DesignRow), rows)
-            return _design_table(connection, experiment)
+            return _design_table(connection, experiment_id)
 
     def get_design(self, id_or_name: str) -> DesignTable:
         """Return the design table of an experiment. It has no columns if none was stored.
@@ -124,7 +124,7 @@ class ExperimentCatalogue:
             UnknownExperimentError: If none has this id or name.
         """
         with self._database.read() as connection:
-            return _design_table(connection, get_experiment(connection, id_or_name))
+            return _design_table(connection, get_experiment(connection, id_or_name).id)
 
 
 def _experiments() -> Select[tuple[str, str, str, str, str, Sequence[str], int, int]]:
@@ -153,20 +153,26 @@ def get_experiment(connection: Connection, id_or_name: str) -> Experiment:
         row = connection.execute(_experiments().where(column == id_or_name)).one_or_none()
         if row is not None:
             return Experiment.model_validate(row._mapping)
-    raise UnknownExperimentError(f"there is no experiment {id_or_name!r}: create it, or list all of them")
+    raise _unknown_experiment(id_or_name)
 
 
-def lock_experiment(connection: Connection, id_or_name: str) -> Experiment:
-    """Return an experiment that no other transaction changes or deletes until the end of this one.
+def _unknown_experiment(id_or_name: str) -> UnknownExperimentError:
+    return UnknownExperimentError(f"there is no experiment {id_or_name!r}: create it, or list all of them")
+
+
+def lock_experiment(connection: Connection, id_or_name: str) -> str:
+    """Return the id of an experiment that no other transaction changes or deletes until the end of this one.
+
+    Its images are not counted, so that the addition of an image costs the same in a large experiment.
 
     Raises:
         UnknownExperimentError: If none has this id or name.
     """
-    experiment = get_experiment(connection, id_or_name)
-    lock = select(ExperimentRow.id).where(ExperimentRow.id == experiment.id).with_for_update()
-    if connection.execute(lock).one_or_none() is None:
-        raise UnknownExperimentError(f"the experiment {id_or_name!r} was just deleted")
-    return experiment
+    for column in (ExperimentRow.id, ExperimentRow.name):
+        lock = select(ExperimentRow.id).where(column == id_or_name).with_for_update()
+        if (found := connection.execute(lock).scalar_one_or_none()) is not None:
+            return found
+    raise _unknown_experiment(id_or_name)
 
 
 def read_design(connection: Connection, experiment: Experiment) -> ParsedDesign:
@@ -175,10 +181,10 @@ def read_design(connection: Connection, experiment: Experiment) -> ParsedDesign:
     return ParsedDesign(experiment.design_columns, tuple(map(tuple, connection.execute(rows).scalars())))
 
 
-def _design_table(connection: Connection, experiment: Experiment) -> DesignTable:
-    design = read_design(connection, get_experiment(connection, experiment.id))
+def _design_table(connection: Connection, experiment_id: str) -> DesignTable:
+    design = read_design(connection, get_experiment(connection, experiment_id))
     images = select(ExperimentImageRow.name, ExperimentImageRow.plate).where(
-        ExperimentImageRow.experiment_id == experiment.id
+        ExperimentImageRow.experiment_id == experiment_id
     )
     names: Iterable[tuple[str, str]] = ((name, plate) for name, plate in connection.execute(images))
     unmatched_rows, images_without_row = match_rows(design, names)

@@ -97,7 +97,7 @@ class ImageClaims:
             UnknownExperimentError: If the experiment was deleted.
         """
         with self._database.write() as connection:
-            experiment_id = lock_experiment(connection, claimed.experiment_id).id
+            experiment_id = lock_experiment(connection, claimed.experiment_id)
             save_measurement(connection, measurement)
             set_current_measurement(connection, experiment_id, claimed.sha256, measurement.id)
             _end_item(connection, claimed, "measured", None, measurement.id)

@@ -57,7 +57,7 @@ class ImageStore:
         sha256 = image.metadata.sha256
         self._blobs.put(sha256, image.data)
         with self._database.write() as connection:
-            experiment_id = lock_experiment(connection, experiment).id
+            experiment_id = lock_experiment(connection, experiment)
             if _insert_image(connection, image.metadata):
                 self._blobs.put(sha256, image.data)  # the deletion of another experiment may have removed the bytes
             is_new = _insert_experiment_image(connection, experiment_id, image)
@@ -73,7 +73,7 @@ class ImageStore:
             UnknownExperimentError, UnknownImageError: If the experiment or the image was deleted.
         """
         with self._database.write() as connection:
-            experiment_id = lock_experiment(connection, experiment).id
+            experiment_id = lock_experiment(connection, experiment)
             _get_image(connection, experiment_id, sha256)
             save_measurement(connection, measurement)
             set_current_measurement(connection, experiment_id, sha256, measurement.id)

@@ -44,7 +44,7 @@ class JobQueue:
         """
         job_id = new_id("job")
         with self._database.write() as connection:
-            experiment_id = lock_experiment(connection, request.experiment).id
+            experiment_id = lock_experiment(connection, request.experiment)
             images = select(ExperimentImageRow.sha256, ExperimentImageRow.number).where(
                 ExperimentImageRow.experiment_id == experiment_id
             )

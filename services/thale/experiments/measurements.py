@@ -5,9 +5,9 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from thale.errors import UnknownMeasurementError
 from thale.experiments.catalogue import get_experiment
@@ -43,6 +43,8 @@ _SUMMARY = (
     MeasurementRow.created_at,
 )
 _Definition = tuple[str, str, str, str, str]
+_DOCUMENTS, _SUBJECTS, _TRAITS = (cast(Table, table.__table__) for table in (MeasurementDocument, SubjectRow, TraitRow))
+"""Tables instead of classes: an insertion by a class takes twice the time, and one of traits four times."""
 
 
 @dataclass(frozen=True)
@@ -83,20 +85,21 @@ def save_measurement(connection: Connection, measurement: PreparedMeasurement) -
     """Store a measurement, unless it is stored already. A stored one is never changed."""
     if not insert_if_absent(connection, MeasurementRow, dict(measurement.row)):
         return
-    connection.execute(insert(MeasurementDocument).values(measurement_id=measurement.id, body=measurement.body))
+    connection.execute(insert(_DOCUMENTS), {"measurement_id": measurement.id, "body": measurement.body})
     definitions = _DefinitionIds(connection)
-    traits: list[dict[str, Any]] = []
-    for number, (subject, values) in enumerate(measurement.subjects):
-        result = connection.execute(
-            insert(SubjectRow).values(measurement_id=measurement.id, number=number, **subject).returning(SubjectRow.id)
-        )
-        subject_id = result.scalar_one()
-        traits += (
-            {"subject_id": subject_id, "number": index, "definition_id": definitions.get(definition), **value}
-            for index, (definition, value) in enumerate(values)
-        )
+    subjects = [
+        {"measurement_id": measurement.id, "number": number, **subject}
+        for number, (subject, _) in enumerate(measurement.subjects)
+    ]
+    insertion = insert(_SUBJECTS).returning(_SUBJECTS.c.id, sort_by_parameter_order=True)
+    subject_ids = connection.execute(insertion, subjects).scalars()
+    traits = [
+        {"subject_id": subject_id, "number": index, "definition_id": definitions.get(definition), **value}
+        for subject_id, (_, values) in zip(subject_ids, measurement.subjects, strict=True)
+        for index, (definition, value) in enumerate(values)
+    ]
     if traits:
-        connection.execute(insert(TraitRow), traits)
+        connection.execute(insert(_TRAITS), traits)
 
 
 class MeasurementStore:

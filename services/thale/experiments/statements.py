@@ -1,5 +1,6 @@
 """Statements that both databases need, and times and identifiers of rows."""
 
+import functools
 import secrets
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +25,13 @@ def new_id(prefix: str) -> str:
 
 def insert_if_absent(connection: Connection, table: type[DeclarativeBase], values: dict[str, Any]) -> bool:
     """Insert a row unless its key exists. Return True if it was inserted."""
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-    result = connection.execute(statement, execution_options={"preserve_rowcount": True})
+    statement = _insert_if_absent(connection.dialect.name, table)
+    result = connection.execute(statement, values, execution_options={"preserve_rowcount": True})
     return bool(result.rowcount == 1)
+
+
+@functools.cache
+def _insert_if_absent(dialect_name: str, table: type[DeclarativeBase]) -> Any:
+    """Return the statement, built once per table: SQLAlchemy needs more time to build it than to execute it."""
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
+    return dialect.insert(table.__table__).on_conflict_do_nothing()
