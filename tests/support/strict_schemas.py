@@ -17,6 +17,7 @@ import kubernetes_validate
 from deploy.addons.table import read_table
 
 SCHEMAS_PATH = Path(__file__).parents[1] / "kubernetes" / "schemas" / "crds.json.gz"
+OPTIONAL_SCHEMAS_PATH = SCHEMAS_PATH.with_name("dask.json.gz")
 KUBERNETES_VERSIONS = (read_table().kubernetes, "1.36")
 """The minimum of kubernetes/platform/addons.toml, and the newest version that a deploy was tried on."""
 _RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
@@ -34,10 +35,17 @@ def load_schemas() -> Mapping[str, Any]:
     return content
 
 
+@functools.cache
+def load_optional_schemas() -> Mapping[str, Any]:
+    """Return the file of the schemas of Dask's operator, which only the component `batch` needs."""
+    content: Mapping[str, Any] = json.loads(gzip.decompress(OPTIONAL_SCHEMAS_PATH.read_bytes()))
+    return content
+
+
 def schema_faults(manifest: Mapping[str, Any]) -> list[str]:
     """Return the faults of a manifest, each with its path."""
     key = f"{manifest['apiVersion']}/{manifest['kind']}".replace(_AZURE_MONITORS, "monitoring.coreos.com/v1/")
-    if key in load_schemas()["schemas"]:
+    if key in _all_schemas():
         return custom_resource_faults(manifest, _validator(key))
     text = json.dumps(manifest, sort_keys=True)
     return [fault for version in KUBERNETES_VERSIONS for fault in _builtin_faults(text, version)]
@@ -57,7 +65,11 @@ def compile_schema(schema: Schema) -> jsonschema.Draft202012Validator:
 
 @functools.cache
 def _validator(key: str) -> jsonschema.Draft202012Validator:
-    return compile_schema(load_schemas()["schemas"][key])
+    return compile_schema(_all_schemas()[key])
+
+
+def _all_schemas() -> Mapping[str, Any]:
+    return {**load_schemas()["schemas"], **load_optional_schemas()["schemas"]}
 
 
 @functools.cache

@@ -2,8 +2,10 @@
 
     python -m tools.generate.crd_schemas                       # download the pinned versions; needs helm and curl
     python -m tools.generate.crd_schemas ADDON[@COMMIT]=CRDS.yaml …
+    python -m tools.generate.crd_schemas dask-operator@VERSION=CRDS.yaml   # all CRDs of the operator, in one file
 
 ADDON is an add-on of kubernetes/platform/addons.toml, and CRDS.yaml has its CRDs, of another commit if one is given.
+Dask's operator is no add-on, because only the component `batch` needs it. Its schemas are in a file of their own.
 The output has the served versions of the kinds that the repository uses, without descriptions.
 """
 
@@ -20,6 +22,7 @@ import yaml
 from deploy.addons.table import read_table
 from deploy.commands import run
 
+_OPTIONAL = "dask-operator"
 OUTPUT_PATH = Path(__file__).parents[2] / "tests" / "kubernetes" / "schemas" / "crds.json.gz"
 KINDS = (
     *("Gateway", "GatewayClass", "HTTPRoute"),
@@ -28,8 +31,10 @@ KINDS = (
     *("ScaledObject", "TriggerAuthentication"),
     *("Certificate", "Issuer"),
     *("AlertmanagerConfig", "PodMonitor", "PrometheusRule", "ServiceMonitor"),
+    *("DaskAutoscaler", "DaskCluster"),
 )
 """Kinds of the overlays and of kubernetes/platform."""
+OPTIONAL_OUTPUT_PATH = OUTPUT_PATH.with_name("dask.json.gz")
 _HELM, _CURL = ("helm", "template", "crds"), ("curl", "--fail", "--silent", "--show-error", "--location")
 _SOURCES: Mapping[str, Sequence[str]] = {
     "gateway-api": (*_CURL, "{source}"),
@@ -78,7 +83,7 @@ def write_schemas(sources: Mapping[str, Path], output: Path = OUTPUT_PATH) -> No
     Raises:
         KeyError: If a source is not an add-on.
     """
-    versions = {addon.name: addon.version for addon in read_table().addons}
+    versions = {addon.name: addon.version for addon in read_table().addons} | {_OPTIONAL: "unknown"}
     origins = {name: origin or versions[name] for name, _, origin in (source.partition("@") for source in sources)}
     content = {
         "versions": origins,
@@ -123,7 +128,8 @@ def _compact(schema: Any) -> Any:
 
 if __name__ == "__main__":
     if arguments := sys.argv[1:]:
-        write_schemas({name: Path(file) for name, _, file in (argument.partition("=") for argument in arguments)})
+        given = {name: Path(file) for name, _, file in (argument.partition("=") for argument in arguments)}
+        write_schemas(given, OPTIONAL_OUTPUT_PATH if next(iter(given)).startswith(_OPTIONAL) else OUTPUT_PATH)
     else:
         with tempfile.TemporaryDirectory() as temp_dir:
             write_schemas(download(Path(temp_dir)))
