@@ -44,7 +44,7 @@ class Lock:
 LOCKS: Mapping[str, Lock] = {
     "dev": Lock(("models", "dev"), ("build",)),
     "services": Lock(("azure", "kubernetes", "postgresql", "redis", "server", "tables")),
-    "model-server": Lock(("azure", "models")),
+    "model-server": Lock(("azure", "batch", "models", "postgresql")),
     "cuda": Lock(inputs=("cuda",), cuda=True),
     "wheel": Lock(("server",)),
     "client": Lock(()),

@@ -1,0 +1,1 @@
+"""Dask cluster of the batch engine in the queue of SLURM (docs/how-to/batch-cluster.md)."""
