@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TORCH = "torch==2.13.0"
 """Installed first and exactly, so that pip selects a local CPU wheel instead of gigabytes of CUDA."""
-_TASK_PACKAGES = ("numpy", "openvino", "pillow", "pydantic", "scipy", "tifffile", "packaging")
+_TASK_PACKAGES = ("lxml", "numpy", "openvino", "pillow", "pydantic", "scipy", "tifffile", "packaging")
 """Packages of the task itself, in the versions of the running interpreter."""
 
 
@@ -76,15 +76,15 @@ def create_environment(peer: Peer, folder: Path) -> Path:
     """Create the virtual environment of a peer unless it is complete, and return its interpreter."""
     home = folder / peer.name.lower().replace(" ", "-")
     python, complete = home / "bin" / "python", home / "complete"
-    if complete.exists() and complete.read_text() == repr(peer.packages):
+    packages = (*(f"{name}=={version(name)}" for name in _TASK_PACKAGES), *peer.packages)
+    if complete.exists() and complete.read_text() == repr(packages):
         return python
     sys.stdout.write(f"installing {peer.name} ({', '.join(peer.packages)})\n")
     venv.create(home, clear=True, with_pip=True)
-    task = [f"{name}=={version(name)}" for name in _TASK_PACKAGES]
-    for packages in ([TORCH], [*task, *peer.packages]):
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    for step in ((TORCH,), packages):
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *step]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (the command is ours)
-    complete.write_text(repr(peer.packages))
+    complete.write_text(repr(packages))
     return python
 
 

@@ -4,6 +4,9 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,19 @@ def test_engine_applies_softmax_or_sigmoid_by_task(segment_engine: Engine, landm
     np.testing.assert_allclose(segment_engine(batch).sum(axis=1), 1, atol=1e-5)
     assert 0 <= heat.min() < heat.max() <= 1
     assert np.ptp(heat.sum(axis=1)) > 0.01
+
+
+@pytest.mark.slow
+def test_inference_leaves_the_choice_of_the_core_to_the_kernel(segment_engine: Engine) -> None:
+    batch = random_batch(512, 512)
+    thread = threading.Thread(target=lambda: [segment_engine(batch) for _ in range(12)])
+    thread.start()
+    masks = set()
+    while thread.is_alive():
+        with suppress(ProcessLookupError):  # it has just ended
+            masks.add(frozenset(os.sched_getaffinity(thread.native_id or 0)))
+        time.sleep(0.001)
+    assert masks == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_engine_name_has_the_version(segmenter: TinyModel, segment_engine: Engine) -> None:

@@ -133,7 +133,9 @@ def archive(
 
 @app.command()
 def lower_precision(
-    model: Annotated[Path, typer.Argument(help="Folder of the model in float32.", file_okay=False)],
+    model: Annotated[
+        Path, typer.Argument(help="Folder of the model. Its traits in float32 are the reference.", file_okay=False)
+    ],
     partner: Annotated[Path, typer.Option(help="Folder of the model of the other task. Traits need both.")],
     data: Annotated[
         list[Path], typer.Option(help="Folder with manifest.csv and RSML, not used for training. At least 20 plates.")

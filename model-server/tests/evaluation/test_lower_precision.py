@@ -10,6 +10,7 @@ from tests.support.tiny_models import write_tiny_model
 from thale.errors import ArchiveError, DeviceError
 from thale.models.model_card import CARD, WEIGHTS, parse_model_card
 from thale.schemas import ModelCard, Task
+from thale.schemas.model_card import Precision
 from thale_models.evaluation import lower_precision as module
 from thale_models.evaluation.lower_precision import PROOF, lower_precision
 from thale_models.evaluation.plate_scores import LoadedModel
@@ -90,6 +91,26 @@ def test_lower_precision_refuses_data_without_true_roots(
     monkeypatch.setattr(module, "collect_records", lambda *_: [])
     with pytest.raises(ArchiveError, match="no plate with true roots"):
         lower_precision(*folders, [], tmp_path / "out", "1.1.0", "int8", 1)
+
+
+def test_lower_precision_compares_a_bfloat16_model_with_float32(
+    folders: tuple[Path, Path], evaluate: Callable[[float], None], tmp_path: Path
+) -> None:
+    _set_precision(folders[0], "bfloat16")
+    evaluate(0.1)
+    growths = lower_precision(*folders, [], tmp_path / "out", "1.1.0", "int8", 1)
+    assert [(growth.reference_error, growth.candidate_error) for growth in growths] == [(0.0, pytest.approx(0.05))]
+
+
+def test_lower_precision_refuses_a_model_in_int8(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    _set_precision(folders[0], "int8")
+    with pytest.raises(ArchiveError, match="is in int8: pass the version that it was made from"):
+        lower_precision(*folders, [], tmp_path / "out", "1.1.0", "int8", 1)
+
+
+def _set_precision(folder: Path, precision: Precision) -> None:
+    card = parse_model_card((folder / CARD).read_bytes())
+    (folder / CARD).write_text(card.model_copy(update={"precision": precision}).model_dump_json())
 
 
 @pytest.mark.parametrize(("capabilities", "is_possible"), [(["FP32", "BF16"], True), (["FP32", "INT8"], False)])

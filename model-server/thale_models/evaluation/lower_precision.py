@@ -33,7 +33,7 @@ def lower_precision(
     """Write a version of a model in a lower precision to a folder, if the precision is proven to keep the traits.
 
     Args:
-        model: Folder of the model in float32.
+        model: Folder of the model. Its traits in float32 are the reference, whatever its card permits.
         partner: Folder of the model of the other task, unchanged, because traits need both.
         data: Folders with a manifest and RSML of the true roots.
         out: Folder of the new version. It must not have a model. precision.json is written in any case.
@@ -54,18 +54,16 @@ def lower_precision(
     if precision == "bfloat16":
         _require_bfloat16()
     card = parse_model_card((model / CARD).read_bytes())
-    if card.precision != "float32":
-        raise ArchiveError(f"{card.name} {card.version} is in {card.precision}: pass its version in float32")
+    if card.precision == "int8":
+        raise ArchiveError(f"{card.name} {card.version} is in int8: pass the version that it was made from")
     lower_card = card.model_copy(update={"version": version, "precision": precision})
     validate_model_card(lower_card)
     with tempfile.TemporaryDirectory(prefix="thale-precision-") as temp_dir:
-        candidate = Path(temp_dir) / "model"
-        candidate.mkdir()
-        shutil.copyfile(model / WEIGHTS, candidate / WEIGHTS)
+        base = _write_model(Path(temp_dir) / "float32", model, card.model_copy(update={"precision": "float32"}))
+        candidate = _write_model(Path(temp_dir) / "model", model, lower_card)
         if precision == "int8":
-            write_int8_graph(model, candidate, lower_card, calibration_plates)
-        write_atomically(candidate / CARD, lower_card.model_dump_json(indent=2).encode())
-        reference = collect_records(data, 0, load_models([model, partner], "openvino"))
+            write_int8_graph(base, candidate, lower_card, calibration_plates)
+        reference = collect_records(data, 0, load_models([base, partner], "openvino"))
         lowered = collect_records(data, 0, load_models([candidate, partner], "openvino"), Path(temp_dir) / "cache")
         growths = compare_precisions(reference, lowered)
         out.mkdir(parents=True, exist_ok=True)
@@ -74,6 +72,14 @@ def lower_precision(
         for path in candidate.iterdir():
             shutil.copyfile(path, out / path.name)
     return growths
+
+
+def _write_model(folder: Path, model: Path, card: ModelCard) -> Path:
+    """Write a model with the weights of another one, and return its folder."""
+    folder.mkdir()
+    shutil.copyfile(model / WEIGHTS, folder / WEIGHTS)
+    write_atomically(folder / CARD, card.model_dump_json(indent=2).encode())
+    return folder
 
 
 def _require_bfloat16() -> None:
