@@ -213,7 +213,7 @@ def _compile(graph: openvino.Model, threads: int, precision: CardPrecision) -> A
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
-        # Each process counts cores from the first one. With pinning, all workers of a machine would share the same core.
+        # Each process counts cores from the first one: with pinning, all workers of a machine share the same core.
         "ENABLE_CPU_PINNING": False,
     }
     return openvino.Core().compile_model(graph, "CPU", options).create_infer_request()
