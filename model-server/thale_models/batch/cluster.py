@@ -5,13 +5,14 @@ a certificate that exists for this run, in memory.
 """
 
 import logging
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import dask.config
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
 from distributed.security import Security
 
 from thale.errors import BatchEngineError, ParameterError
@@ -21,6 +22,19 @@ from thale.local.worker_plan import WorkerPlan
 
 _CONNECT_TIMEOUT_S = 20
 _SCHEMES = ("tcp", "tls")
+ONE_IMAGE = {"image": 1}
+"""Resource of a worker. A task that needs it never waits at a worker, and is not blamed for its loss."""
+
+
+class IgnoreInterrupt(WorkerPlugin):  # type: ignore[misc] # distributed has no types
+    """Lets a worker process finish its image after Ctrl-C, which a terminal sends to all processes of a command.
+
+    Dask would end the worker and start no other one, and its client would wait for the image without end.
+    """
+
+    def setup(self, worker: Worker) -> None:
+        """Ignore the signal. Dask calls it in the main thread of the process, also after a restart."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
@@ -37,6 +51,7 @@ def run_local_cluster(plan: WorkerPlan) -> Iterator[Client]:
         LocalCluster(
             n_workers=plan.workers,
             threads_per_worker=1,
+            resources=ONE_IMAGE,
             processes=True,
             host="127.0.0.1",
             protocol="tls",
@@ -48,6 +63,7 @@ def run_local_cluster(plan: WorkerPlan) -> Iterator[Client]:
         ) as cluster,
         Client(cluster) as client,
     ):
+        client.register_plugin(IgnoreInterrupt())
         yield client
 
 

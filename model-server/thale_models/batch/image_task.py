@@ -124,16 +124,28 @@ def _open_worker(config: BatchConfig) -> _Worker:
             f"the worker is on another machine than the client ({config.host}), and the store is a SQLite file, which "
             "several machines cannot open: set THALE_EXPERIMENTS_DATABASE_URL to a PostgreSQL database"
         )
-    settings = WorkerSettings()
     store = ExperimentStore.open(config.store)
-    threads = config.threads or settings.threads
+    host = load_host(config.segmentation, config.landmarks, config.error_models_path, config.threads)
+    return _Worker(host, store, digest_folder(config.error_models_path))
+
+
+def load_host(
+    segmentation: ReleasedArchive, landmarks: ReleasedArchive, error_models_path: Path | None, threads: int
+) -> ModelHost:
+    """Load both models into this process, and limit its memory. Without a number of threads, it uses all cores.
+
+    Raises:
+        ArchiveError: If an archive cannot be read, or differs from the release.
+    """
+    settings = WorkerSettings()
+    threads = threads or settings.threads
     host = ModelHost(
-        HostedModel.load(config.segmentation, threads, settings),
-        HostedModel.load(config.landmarks, threads, settings),
-        config.error_models_path,
+        HostedModel.load(segmentation, threads, settings),
+        HostedModel.load(landmarks, threads, settings),
+        error_models_path,
     )
     _limit_memory(settings.memory_growth_mib)
-    return _Worker(host, store, digest_folder(config.error_models_path))
+    return host
 
 
 @functools.cache

@@ -1,6 +1,7 @@
-"""Tests of the options of `thale experiment run`."""
+"""Tests of the options of `thale experiment run`, and of the batch engine in `thale analyze`."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -39,3 +40,18 @@ def test_run_names_the_package_of_the_missing_engine(monkeypatch: pytest.MonkeyP
     assert isinstance(error, MissingPackageError)
     assert "(distributed)" in str(error)
     assert "'thale[batch]'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        (("--workers", "2"), "add --engine dask"),
+        (("--engine", "dask", "--server", "http://127.0.0.1:1"), "--server or THALE_SERVER needs a server: omit it"),
+        (("--engine", "dask", "--strict", "--model", "plate-seg@1.0.0"), "--model, --strict needs a server: omit it"),
+        (("--engine", "dask", "--timeout-s", "5"), "--timeout-s needs a server: omit it"),
+    ],
+)
+def test_analyze_rejects_options_that_contradict(options: tuple[str, ...], remedy: str, tmp_path: Path) -> None:
+    error = CliRunner().invoke(app, ["analyze", str(tmp_path), "--out", str(tmp_path / "out"), *options]).exception
+    assert isinstance(error, ParameterError)
+    assert remedy in str(error)

@@ -1,4 +1,4 @@
-"""Measurement of many images, two at a time, with resumption of an earlier run."""
+"""Measurement of many images, some at a time, with resumption of an earlier run."""
 
 import errno
 import hashlib
@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, Unpack
 
 from thale._version import __version__
 from thale.batch.large_images import UPLOAD_LIMIT_BYTES, pack_losslessly
@@ -16,7 +16,7 @@ from thale.batch.result_index import WRITE_FAILURE, ModelIdentity, ResultEntry, 
 from thale.batch.result_names import is_shortened, preferred_name
 from thale.batch.results import is_complete, remove_result, write_result
 from thale.batch.sources import Source, printable
-from thale.client import Client, Parameters
+from thale.client import Parameters
 from thale.errors import (
     DamagedImageError,
     DeadlineExceededError,
@@ -36,7 +36,8 @@ from thale.host.files import access_errors
 from thale.imaging.image_io import read_header
 from thale.schemas import ModelInfo, Phenotype
 
-_CONCURRENCY = 2
+CONCURRENCY = 2
+"""Images that a server measures at a time for one run."""
 _MAX_CONSECUTIVE_FAILURES = 5
 _FATAL_ERRORS = (
     ParameterError,
@@ -50,6 +51,24 @@ _FATAL_ERRORS = (
 """Errors that all following images would get too. Before a RateLimitedError, the client has retried the request."""
 _ERRORS_OF_ONE_RESULT = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG})
 """Errors of the name of one result: a folder has the name of its file, or a file the name of its folder."""
+
+
+class Measurer(Protocol):
+    """Measures images: the client of a server, or the batch engine."""
+
+    def models(self) -> Collection[ModelInfo]:
+        """Return the models with their versions and traffic."""
+
+    def is_ready(self) -> bool:
+        """Return False if no further image can be measured."""
+
+    def phenotype(self, image: Path | bytes, **parameters: Unpack[Parameters]) -> Phenotype:
+        """Measure an image.
+
+        Raises:
+            ThaleError: If it cannot be measured.
+        """
+
 
 OutcomeCallback = Callable[["ImageOutcome"], None]
 
@@ -121,9 +140,16 @@ class BatchRun:
     """One run over a folder of results."""
 
     def __init__(
-        self, client: Client, index: ResultIndex, folder: Path, parameters: Parameters, on_outcome: OutcomeCallback
+        self,
+        client: Measurer,
+        index: ResultIndex,
+        folder: Path,
+        parameters: Parameters,
+        on_outcome: OutcomeCallback,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         self._client = client
+        self._concurrency = concurrency
         self._index = index
         self._folder = folder
         self._parameters = parameters
@@ -149,13 +175,13 @@ class BatchRun:
         """
         self._sources = sources
         in_progress: dict[Future[Phenotype], _ImageJob] = {}
-        pool = ThreadPoolExecutor(_CONCURRENCY, thread_name_prefix="measure")
+        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="measure")
         try:
             for source in sources:
                 job = self._prepare(source)
                 if job is not None:
                     in_progress[pool.submit(self._measure_one, job)] = job
-                if len(in_progress) > _CONCURRENCY:
+                if len(in_progress) > self._concurrency:
                     self._collect(in_progress)
             while in_progress:
                 self._collect(in_progress)

@@ -1,8 +1,8 @@
 """`thale analyze`: measurement of many images into a folder of results."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from thale.batch.result_index import ResultIndex
 from thale.batch.results import COCO, LONG_TABLE, PLANTCV, WIDE_TABLE, read_result, write_failures, write_tables
-from thale.batch.run import BatchRun, TableContent
+from thale.batch.run import CONCURRENCY, BatchRun, Measurer, TableContent
 from thale.batch.sources import Sources, find_sources, printable
 from thale.batch.table_formats import convert_tables
 from thale.cli.server_connection import connect_or_start
@@ -24,6 +24,8 @@ from thale.errors import ParameterError
 EXIT_OK, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 FAILURES_FILE = "failed.csv"
 _MAX_LISTED = 20
+Connect = Callable[[Callable[[str], None]], AbstractContextManager[Measurer]]
+"""Returns the context of a measurer. Its argument shows a line to the user."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,24 @@ class AnalyzeOptions:
     """True if the CSV tables start with a byte order mark, for Excel."""
 
 
-def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Console) -> int:
+def analyze_images(
+    options: AnalyzeOptions,
+    console: Console,
+    stderr_console: Console,
+    connect: Connect | None = None,
+    concurrency: int = CONCURRENCY,
+) -> int:
     """Measure the images, write the tables, print a summary, and return the exit status.
 
     If the run ends early (Ctrl-C, unreachable server), the tables contain the finished results. The same command
     resumes the run.
+
+    Args:
+        options: The options of the command.
+        console: Receives progress and summary.
+        stderr_console: Receives failures.
+        connect: Returns the measurer. None: the server of the options, or the local platform.
+        concurrency: Images that are measured at a time.
 
     Raises:
         ParameterError: If there are no images, or an option is invalid.
@@ -62,14 +77,21 @@ def analyze_images(options: AnalyzeOptions, console: Console, stderr_console: Co
     def notify(line: str) -> None:
         stderr_console.print(f"[yellow]![/] {escape(line)}", highlight=False)
 
+    def connect_to_server(notify: Callable[[str], None]) -> AbstractContextManager[Measurer]:
+        return connect_or_start(options.server, options.home, options.weights, notify)
+
     with ResultIndex.open(options.out) as index:
         try:
             with (
-                connect_or_start(options.server, options.home, options.weights, notify) as client,
+                (connect or connect_to_server)(notify) as client,
                 _progress_bar(console) as progress,
             ):
                 task = progress.add_task("measuring", total=len(sources.images))
-                run = BatchRun(client, index, options.out, options.parameters, lambda outcome: progress.advance(task))
+                run = BatchRun(
+                    *(client, index, options.out, options.parameters),
+                    on_outcome=lambda outcome: progress.advance(task),
+                    concurrency=concurrency,
+                )
                 try:
                     with _graceful_interrupt(progress.console):
                         run.measure(sources.images)

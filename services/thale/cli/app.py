@@ -177,6 +177,13 @@ def analyze(
     plantcv: Annotated[
         bool, typer.Option("--plantcv", help="Also write plantcv.json for all images, for plantcv-utils json2csv.")
     ] = False,
+    engine: Annotated[
+        Literal["server", "dask"],
+        typer.Option(help="`dask` needs no server: it hosts the models in processes (pip install 'thale[batch]')."),
+    ] = "server",
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Processes of the engine dask. Default: one per core.")
+    ] = None,
     server: ServerOption = None,
     home: HomeOption = None,
     weights: WeightsOption = None,
@@ -207,6 +214,12 @@ def analyze(
         formats=frozenset(formats or ()),
         with_bom=bom,
     )
+    if engine == "dask":
+        from thale.cli.batch_engine import replace_with_analysis
+
+        replace_with_analysis(options, workers)
+    if workers is not None:
+        raise ParameterError("--workers is an option of the engine dask: add --engine dask")
     raise typer.Exit(analyze_images(options, Console(), _stderr_console()))
 
 
