@@ -26,7 +26,7 @@ from thale.facade.app import create_app
 from thale.facade.experiments.table_file import PARQUET, XLSX
 from thale.facade.settings import FacadeSettings
 from thale.schemas import TraitsRequest
-from thale.schemas.experiment import CorrectionRequest, ExperimentRequest, JobRequest
+from thale.schemas.experiment import CorrectionRequest, ExperimentRequest, ExperimentUpdate, JobRequest
 from thale.series.schemas import SeriesRequest
 from tools.generate.openapi_brapi import BRAPI_TAGS
 from tools.generate.openapi_examples import BODY_EXAMPLES, PARAMETER_EXAMPLES, RESPONSE_EXAMPLES
@@ -55,7 +55,10 @@ _TAGS = {
     "problems": "Descriptions of the errors.",
     "Open Inference Protocol v2": "The protocol of KServe and Triton clients.",
 }
-_BODIES = (SeriesRequest, TraitsRequest, InferRequest, ExperimentRequest, CorrectionRequest, JobRequest)
+_BODIES = (
+    *(SeriesRequest, TraitsRequest, InferRequest),
+    *(ExperimentRequest, ExperimentUpdate, CorrectionRequest, JobRequest),
+)
 _BINARY = {"type": "string", "format": "binary"}
 _IMAGE_BODY: dict[str, Any] = {
     "required": True,

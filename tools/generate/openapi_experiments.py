@@ -21,6 +21,7 @@ EXPERIMENT_ERRORS: Mapping[str, ErrorTypes] = {
     "createExperiment": (*_STORE, *_JSON_BODY, errors.ExperimentExistsError),
     "listExperiments": _STORE,
     "getExperiment": _OF_EXPERIMENT,
+    "updateExperiment": (*_OF_EXPERIMENT, *_JSON_BODY),
     "deleteExperiment": _OF_EXPERIMENT,
     "putDesign": (*_OF_EXPERIMENT, *_JSON_BODY, errors.DesignTableError),
     "getDesign": _OF_EXPERIMENT,
@@ -76,6 +77,7 @@ _EXPERIMENT_OBJECT = {
     "design_columns": ["plate", "genotype"],
     "images": 2,
     "measured": 1,
+    "retain_until": "2031-12-31",
 }
 _IMAGE_OBJECT = {
     "sha256": _SHA256,
@@ -144,6 +146,7 @@ EXPERIMENT_EXAMPLES: Mapping[tuple[str, str], Any] = {
     ("createExperiment", _JSON): _EXPERIMENT_OBJECT,
     ("listExperiments", _JSON): _page(_EXPERIMENT_OBJECT),
     ("getExperiment", _JSON): _EXPERIMENT_OBJECT,
+    ("updateExperiment", _JSON): _EXPERIMENT_OBJECT,
     ("deleteExperiment", _JSON): {"id": _EXPERIMENT, "images": 2},
     ("putDesign", _JSON): _DESIGN,
     ("getDesign", _JSON): _DESIGN,
@@ -208,6 +211,7 @@ def experiment_body(name: str, image_body: dict[str, Any]) -> dict[str, Any] | N
         }
     bodies: Mapping[str, tuple[str, str, object]] = {
         "createExperiment": ("ExperimentRequest", "The new experiment.", {"name": "Salt 1", "description": ""}),
+        "updateExperiment": ("ExperimentUpdate", "The changed fields.", {"retain_until": "2031-12-31"}),
         "addCorrection": ("CorrectionRequest", "The correction.", _CORRECTED),
         "submitJob": ("JobRequest", "The new job.", {"experiment": "Salt 1", "expected_plants": 5}),
     }

@@ -133,6 +133,17 @@ BomOption = Annotated[
     bool, typer.Option("--bom", help="Start the CSV tables with a byte order mark, so that Excel reads UTF-8.")
 ]
 
+PlantcvOption = Annotated[
+    bool, typer.Option("--plantcv", help="Also write plantcv.json for all images, for plantcv-utils json2csv.")
+]
+EngineOption = Annotated[
+    Literal["server", "dask"],
+    typer.Option(help="`dask` needs no server: it hosts the models in processes (pip install 'thale[batch]')."),
+]
+EngineWorkersOption = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Processes of the engine dask. Default: one per core.")
+]
+
 
 @app.command()
 def up(
@@ -174,16 +185,9 @@ def analyze(
     formats: FormatOption = None,
     bom: BomOption = False,
     coco: Annotated[bool, typer.Option("--coco", help="Also write coco.json for all images.")] = False,
-    plantcv: Annotated[
-        bool, typer.Option("--plantcv", help="Also write plantcv.json for all images, for plantcv-utils json2csv.")
-    ] = False,
-    engine: Annotated[
-        Literal["server", "dask"],
-        typer.Option(help="`dask` needs no server: it hosts the models in processes (pip install 'thale[batch]')."),
-    ] = "server",
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Processes of the engine dask. Default: one per core.")
-    ] = None,
+    plantcv: PlantcvOption = False,
+    engine: EngineOption = "server",
+    workers: EngineWorkersOption = None,
     server: ServerOption = None,
     home: HomeOption = None,
     weights: WeightsOption = None,

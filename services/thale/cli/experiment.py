@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -41,6 +42,9 @@ def create(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="CSV table with `plate` or `image`, and a column per factor."),
     ] = None,
+    retain_until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC). The server then deletes it.")
+    ] = None,
     server: ServerOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -50,7 +54,7 @@ def create(
 
     with connect_running(server, home) as client:
         try:
-            created = client.experiments.create(name, description)
+            created = client.experiments.create(name, description, retain_until.date() if retain_until else None)
         except ExperimentExistsError:
             if design is None:
                 raise
@@ -233,6 +237,24 @@ def delete(
         if not yes:
             typer.confirm(f"delete {found.name!r} with {found.images} images?", abort=True)
         typer.echo(f"deleted {found.id} and {client.experiments.delete(found.id).images} images")
+
+
+@experiment.command()
+def retain(
+    name: NameArgument,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC). Default: no end.")
+    ] = None,
+    server: ServerOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Set the last day on which the server keeps an experiment, or keep it until it is deleted."""
+    from thale.cli.server_connection import connect_running
+
+    with connect_running(server, home) as client:
+        changed = client.experiments.retain(name, until.date() if until else None)
+        day = changed.retain_until
+        typer.echo(f"{changed.name} is kept " + ("until it is deleted" if day is None else f"until {day}"))
 
 
 @experiment.command()

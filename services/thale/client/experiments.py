@@ -1,5 +1,6 @@
 """Experiments of a server, as `Client.experiments`."""
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, Unpack
@@ -16,6 +17,7 @@ from thale.schemas.experiment import (
     ExperimentImagePage,
     ExperimentPage,
     ExperimentRequest,
+    ExperimentUpdate,
     Job,
     JobRequest,
     Measurement,
@@ -42,10 +44,17 @@ class ExperimentsClient:
     def __init__(self, client: "Client") -> None:
         self._client = client
 
-    def create(self, name: str, description: str = "") -> Experiment:
-        """Create an experiment with a unique name."""
-        body = ExperimentRequest(name=name, description=description).model_dump_json().encode()
+    def create(self, name: str, description: str = "", retain_until: datetime.date | None = None) -> Experiment:
+        """Create an experiment with a unique name. The server deletes it after the day `retain_until` (UTC)."""
+        request = ExperimentRequest(name=name, description=description, retain_until=retain_until)
+        # Without a day, the body is that of servers before retention.
+        body = request.model_dump_json(exclude_none=True).encode()
         return parse_response(Experiment, self._send("POST", "/v1/experiments", body))
+
+    def retain(self, experiment: str, until: datetime.date | None) -> Experiment:
+        """Set the last day (UTC) on which an experiment is kept. None: until it is deleted."""
+        body = ExperimentUpdate(retain_until=until).model_dump_json(exclude_unset=True).encode()
+        return parse_response(Experiment, self._send("PATCH", _path(experiment), body))
 
     def get(self, experiment: str) -> Experiment:
         """Return an experiment by its id or name."""

@@ -1,6 +1,8 @@
 """Experiments and their design tables."""
 
+import datetime
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
 
@@ -10,7 +12,13 @@ from thale.experiments.database import Database
 from thale.experiments.design import ParsedDesign, match_rows
 from thale.experiments.models import DesignRow, ExperimentImageRow, ExperimentRow, ImageRow
 from thale.experiments.statements import insert_if_absent, new_id, utc_now
-from thale.schemas.experiment import DeletedExperiment, DesignTable, Experiment, ExperimentPage
+from thale.schemas.experiment import (
+    DeletedExperiment,
+    DesignTable,
+    Experiment,
+    ExperimentPage,
+    ExperimentUpdate,
+)
 
 _IMAGES_AT_A_TIME = 500
 
@@ -22,8 +30,10 @@ class ExperimentCatalogue:
         self._database = database
         self._blobs = blobs
 
-    def create(self, name: str, description: str, created_by: str) -> Experiment:
-        """Create an experiment.
+    def create(
+        self, name: str, description: str, created_by: str, retain_until: datetime.date | None = None
+    ) -> Experiment:
+        """Create an experiment. `retain_until` is the last day on which it is kept; without it, it stays.
 
         Raises:
             ExperimentExistsError: If another one has this name.
@@ -35,6 +45,7 @@ class ExperimentCatalogue:
             "created_at": utc_now(),
             "created_by": created_by,
             "design_columns": [],
+            "retain_until": _day(retain_until),
         }
         with self._database.write() as connection:
             if not insert_if_absent(connection, ExperimentRow, row):
@@ -69,6 +80,39 @@ class ExperimentCatalogue:
         has_more = len(rows) > limit
         return ExperimentPage(items=items, next_cursor=f"{items[-1].created_at}~{items[-1].id}" if has_more else None)
 
+    def update(self, id_or_name: str, changes: ExperimentUpdate) -> Experiment:
+        """Change the fields of an experiment that were sent, and return it.
+
+        Raises:
+            UnknownExperimentError: If none has this id or name.
+        """
+        values = changes.model_dump(mode="json", exclude_unset=True)
+        with self._database.write() as connection:
+            experiment_id = lock_experiment(connection, id_or_name)
+            if values:
+                connection.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(**values))
+            return get_experiment(connection, experiment_id)
+
+    def delete_expired(self, today: datetime.date) -> Sequence[DeletedExperiment]:
+        """Delete the experiments whose last day has passed, each in a transaction of its own.
+
+        Several processes may do this at the same time. After a crash, the next call continues.
+
+        Raises:
+            ExperimentStoreError: If the store cannot be used.
+        """
+        is_expired = ExperimentRow.retain_until < today.isoformat()
+        with self._database.read() as connection:
+            expired = connection.execute(select(ExperimentRow.id).where(is_expired)).scalars().all()
+        deleted = []
+        for experiment_id in expired:
+            with suppress(UnknownExperimentError), self._database.write() as connection:
+                lock_experiment(connection, experiment_id)  # another process may have deleted it
+                still = select(ExperimentRow.id).where(ExperimentRow.id == experiment_id, is_expired)
+                if connection.execute(still).one_or_none() is not None:  # its last day may have changed
+                    deleted.append(self._delete(connection, experiment_id))
+        return deleted
+
     def delete(self, id_or_name: str) -> DeletedExperiment:
         """Delete an experiment, with the images and measurements that no other experiment contains.
 
@@ -77,22 +121,25 @@ class ExperimentCatalogue:
             ExperimentStoreError: If the bytes of an image cannot be deleted. The experiment then stays.
         """
         with self._database.write() as connection:
-            experiment_id = lock_experiment(connection, id_or_name)
-            own = select(ExperimentImageRow.sha256).where(ExperimentImageRow.experiment_id == experiment_id)
-            digests = list(connection.execute(own).scalars())
-            connection.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))
-            orphans: list[str] = []
-            for start in range(0, len(digests), _IMAGES_AT_A_TIME):
-                is_used = exists().where(ExperimentImageRow.sha256 == ImageRow.sha256)
-                deleted = (
-                    delete(ImageRow)
-                    .where(ImageRow.sha256.in_(digests[start : start + _IMAGES_AT_A_TIME]), ~is_used)
-                    .returning(ImageRow.sha256)
-                )
-                orphans += connection.execute(deleted).scalars()
-            # Before the commit: an experiment that adds the same bytes waits for it, and then stores them again.
-            for sha256 in orphans:
-                self._blobs.delete(sha256)
+            return self._delete(connection, lock_experiment(connection, id_or_name))
+
+    def _delete(self, connection: Connection, experiment_id: str) -> DeletedExperiment:
+        """Delete a locked experiment. The bytes of its own images are deleted before the commit."""
+        own = select(ExperimentImageRow.sha256).where(ExperimentImageRow.experiment_id == experiment_id)
+        digests = list(connection.execute(own).scalars())
+        connection.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))
+        orphans: list[str] = []
+        for start in range(0, len(digests), _IMAGES_AT_A_TIME):
+            is_used = exists().where(ExperimentImageRow.sha256 == ImageRow.sha256)
+            deleted = (
+                delete(ImageRow)
+                .where(ImageRow.sha256.in_(digests[start : start + _IMAGES_AT_A_TIME]), ~is_used)
+                .returning(ImageRow.sha256)
+            )
+            orphans += connection.execute(deleted).scalars()
+        # Before the commit: an experiment that adds the same bytes waits for it, and then stores them again.
+        for sha256 in orphans:
+            self._blobs.delete(sha256)
         return DeletedExperiment(id=experiment_id, images=len(orphans))
 
     def put_design(self, id_or_name: str, design: ParsedDesign) -> DesignTable:
@@ -127,7 +174,11 @@ class ExperimentCatalogue:
             return _design_table(connection, get_experiment(connection, id_or_name).id)
 
 
-def _experiments() -> Select[tuple[str, str, str, str, str, Sequence[str], int, int]]:
+def _day(date: datetime.date | None) -> str | None:
+    return None if date is None else date.isoformat()
+
+
+def _experiments() -> Select[tuple[str, str, str, str, str, Sequence[str], str | None, int, int]]:
     own_images = ExperimentImageRow.experiment_id == ExperimentRow.id
     images = select(func.count()).select_from(ExperimentImageRow).where(own_images)
     measured = images.where(ExperimentImageRow.measurement_id.is_not(None))
@@ -138,6 +189,7 @@ def _experiments() -> Select[tuple[str, str, str, str, str, Sequence[str], int, 
         ExperimentRow.created_at,
         ExperimentRow.created_by,
         ExperimentRow.design_columns,
+        ExperimentRow.retain_until,
         images.scalar_subquery().label("images"),
         measured.scalar_subquery().label("measured"),
     )

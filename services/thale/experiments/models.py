@@ -34,6 +34,8 @@ class ExperimentRow(Table):
     created_at: Mapped[str] = mapped_column(String(32))
     created_by: Mapped[str] = mapped_column(String(200))
     design_columns: Mapped[list[str]] = mapped_column(JSON)
+    retain_until: Mapped[str | None] = mapped_column(String(10))
+    """Last day on which the experiment is kept, in ISO 8601. None: it is kept until it is deleted."""
 
 
 class DesignRow(Table):

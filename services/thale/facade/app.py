@@ -35,6 +35,7 @@ from thale.facade.api.middleware import RequestContextMiddleware
 from thale.facade.api.openapi_document import load_document
 from thale.facade.authentication_sources import open_authenticator
 from thale.facade.experiments.job_worker import JobWorker
+from thale.facade.experiments.retention import delete_expired_experiments
 from thale.facade.experiments.service import ExperimentService
 from thale.facade.experiments.store_client import StoreClient, store_address
 from thale.facade.experiments.table_file import TableWriter
@@ -154,7 +155,7 @@ async def _experiments(app: FastAPI, pipeline: Pipeline) -> AsyncIterator[None]:
         service = ExperimentService(pipeline, store)
         worker = JobWorker(service, pipeline.admission, pipeline.settings)
         app.state.experiments, app.state.table_writer, app.state.job_worker = service, tables, worker
-        async with worker.running():
+        async with worker.running(), delete_expired_experiments(store):
             yield
 
 

@@ -1,5 +1,6 @@
 """Schemas of experiments: design tables, images, measurements, corrections and jobs."""
 
+import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -22,6 +23,19 @@ class ExperimentRequest(BaseModel):
     """Unique name of the experiment, without slashes."""
     description: str = Field("", max_length=10_000)
     """Free text."""
+    retain_until: datetime.date | None = None
+    """Last day (UTC) on which the experiment is kept. The server then deletes it. None: until it is deleted."""
+
+
+class ExperimentUpdate(BaseModel):
+    """Changes of an experiment. A field that is not sent stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: str = Field("", max_length=10_000)
+    """Free text."""
+    retain_until: datetime.date | None = None
+    """Last day (UTC) on which the experiment is kept. None: until it is deleted."""
 
 
 class Experiment(FrozenModel):
@@ -43,6 +57,8 @@ class Experiment(FrozenModel):
     """Number of images."""
     measured: int
     """Number of images with a measurement."""
+    retain_until: datetime.date | None = None
+    """Last day (UTC) on which the experiment is kept. None: until it is deleted."""
 
 
 class ExperimentPage(FrozenModel):

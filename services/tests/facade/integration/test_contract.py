@@ -137,6 +137,9 @@ def test_experiments_match_the_document(send: Any, settings: FacadeSettings) -> 
     json_type = {"Content_Type": "application/json"}
     created = send("POST", "/v1/experiments", b'{"name": "contract"}', **json_type)
     experiment = f"/v1/experiments/{created.json['id']}"
+    changed = send("PATCH", experiment, b'{"retain_until": "2031-12-31"}', **json_type)
+    assert (changed.status, changed.json["retain_until"]) == (200, "2031-12-31")
+    assert send("PATCH", experiment, b'{"retain_until": "31.12.2031"}', **json_type).problem == "parameter"
     design = b"plate,genotype\nplate_1,col-0\n"
     assert send("PUT", f"{experiment}/design", design, Content_Type="text/csv").status == 200
     assert send("PUT", f"{experiment}/design", b"plate\n", Content_Type="text/html").status == 415

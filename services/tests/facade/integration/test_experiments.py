@@ -223,6 +223,9 @@ def test_commands_store_and_export_an_experiment(facade: Facade, tmp_path: Path)
     assert "col-0" in (tmp_path / "table.csv").read_text()
     assert run("run", name, "--remeasure", "--mm-per-px", 0.25).exit_code == 0
     assert "exp-" in run("list").output
+    assert f"{name} is kept until 2031-12-31" in run("retain", name, "--until", "2031-12-31").output
+    assert "is kept until it is deleted" in run("retain", name).output
+    assert run("retain", name, "--until", "tomorrow").exit_code == 2
     assert "1 images" in run("delete", name, "--yes").output
     with Client(facade.url) as client, pytest.raises(UnknownExperimentError):
         client.experiments.get(name)

@@ -110,6 +110,7 @@ def test_generated_client_runs_every_operation(generated: str, facade: Facade, s
         "follow": lambda: models.SeriesRequest.from_dict({"photographs": photographs}),
         "compute": lambda: models.TraitsRequest.from_dict(json.loads(correction)),
         "create_experiment": lambda: models.ExperimentRequest.from_dict(json.loads(new_experiment())),
+        "update_experiment": lambda: models.ExperimentUpdate.from_dict({"retain_until": "2031-12-31"}),
         "submit_job": lambda: models.JobRequest(experiment=paths["experiment"], remeasure=True),
         "add_correction": lambda: models.CorrectionRequest.from_dict(
             {"reason": "test", "plants": [{"id": 1, "plate": 1, "checked": False, "roots": [root]}]}

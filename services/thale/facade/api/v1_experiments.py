@@ -46,6 +46,7 @@ from thale.schemas.experiment import (
     ExperimentImagePage,
     ExperimentPage,
     ExperimentRequest,
+    ExperimentUpdate,
     MeasurementPage,
 )
 
@@ -97,7 +98,9 @@ async def create_experiment(request: Request, service: ServiceDependency) -> Exp
     """Create an experiment with a unique name."""
     body = await parse_body(request, ExperimentRequest)
     creator = caller_id(request)
-    return await service.store.call(lambda store: store.experiments.create(body.name, body.description, creator))
+    return await service.store.call(
+        lambda store: store.experiments.create(body.name, body.description, creator, body.retain_until)
+    )
 
 
 @router.get(
@@ -124,6 +127,25 @@ async def list_experiments(service: ServiceDependency, limit: PageLimit = 50, cu
 async def get_experiment(experiment: ExperimentPath, service: ServiceDependency) -> Experiment:
     """Return one experiment with the numbers of its images and measured images."""
     return await service.store.call(lambda store: store.experiments.get(experiment))
+
+
+@router.patch(
+    "/v1/experiments/{experiment}",
+    dependencies=[PREDICT],
+    operation_id="updateExperiment",
+    tags=[_TAG],
+    summary="Change the description or the retention of an experiment",
+    responses=PROBLEM_RESPONSES,
+)
+async def update_experiment(request: Request, experiment: ExperimentPath, service: ServiceDependency) -> Experiment:
+    """Change the fields that are sent. `"retain_until": null` keeps the experiment until it is deleted.
+
+    Only the caller that created it, or a caller with the scope `admin`, may change it.
+    """
+    changes = await parse_body(request, ExperimentUpdate)
+    found = await service.store.call(lambda store: store.experiments.get(experiment))
+    require_owner(request, found)
+    return await service.store.call(lambda store: store.experiments.update(found.id, changes))
 
 
 @router.delete(
