@@ -214,9 +214,7 @@ def analyze(
     if timeout_s is not None:
         parameters["timeout_s"] = timeout_s
     options = AnalyzeOptions(
-        *(paths, out, recursive, parameters, coco, plantcv, server, home, weights),
-        formats=frozenset(formats or ()),
-        with_bom=bom,
+        *(paths, out, recursive, parameters, coco, plantcv, server, home, weights, frozenset(formats or ()), bom)
     )
     if engine == "dask":
         from thale.cli.batch_engine import replace_with_analysis
