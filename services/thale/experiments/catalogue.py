@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
 
@@ -38,7 +39,7 @@ class ExperimentCatalogue:
         Raises:
             ExperimentExistsError: If another one has this name.
         """
-        row = {
+        row: dict[str, Any] = {
             "id": new_id("exp"),
             "name": name,
             "description": description,
