@@ -10,7 +10,7 @@ from thale.experiments.measurement_key import measurement_id
 from thale.experiments.measurements import PreparedMeasurement, prepare_measurement
 from thale.experiments.store import ExperimentStore
 from thale.schemas import Phenotype, Plant
-from thale.schemas.experiment import MeasurementParameters
+from thale.schemas.experiment import Job, JobRequest, MeasurementParameters
 
 
 def new_image(name: str, data: bytes | None = None) -> NewImage:
@@ -35,6 +35,17 @@ def measurement_of(image: NewImage, *plants: Plant, version: str = "1") -> Prepa
     found = measured(image, *plants)
     key = measurement_id(image.metadata.sha256, (version,), found.provenance.config_digest, "1.0.0")
     return prepare_measurement(key, found, MeasurementParameters(mm_per_px=0.1))
+
+
+def failed_job(store: ExperimentStore, images: int) -> Job:
+    """Return the finished job of a new experiment `a` whose images have all failed."""
+    store.experiments.create("a", "", "local")
+    for number in range(images):
+        store.images.add("a", new_image(f"a {number}.jpg"), None)
+    job = store.jobs.submit(JobRequest(experiment="a", mm_per_px=0.1), "local")
+    while (claimed := store.claims.claim("w")) is not None:
+        store.claims.fail(claimed, "it is damaged", is_permanent=True)
+    return job
 
 
 def store_sample(folder: Path, experiment: str) -> str:

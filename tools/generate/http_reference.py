@@ -9,7 +9,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "services" / "thale" / "facade" / "api" / "openapi.json"
 PAGE = ROOT / "docs" / "http.md"
-_METHODS = ("get", "post", "put", "delete")
+_METHODS = ("get", "post", "put", "patch", "delete")
 _HEAD = """\
 # HTTP interface
 

@@ -219,3 +219,9 @@ class EventRow(Table):
     created_at: Mapped[str] = mapped_column(String(32))
     type: Mapped[str] = mapped_column(String(20))
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    delivered_at: Mapped[str | None] = mapped_column(String(32))
+    """Time at which the webhook accepted the event. None: not yet, or never."""
+    delivery_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    next_delivery_at: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    """Earliest time of the next attempt, in seconds since 1970."""
+    __table_args__ = (Index(None, "type", "created_at"),)

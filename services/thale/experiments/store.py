@@ -8,6 +8,7 @@ from thale.experiments.blobs import ImageBlobs, open_blob_store
 from thale.experiments.catalogue import ExperimentCatalogue
 from thale.experiments.corrections import CorrectionLog
 from thale.experiments.database import Database
+from thale.experiments.event_outbox import EventOutbox
 from thale.experiments.image_claims import ImageClaims
 from thale.experiments.images import ImageStore
 from thale.experiments.job_queue import JobQueue
@@ -26,6 +27,7 @@ class ExperimentStore:
         self.corrections = CorrectionLog(database)
         self.jobs = JobQueue(database)
         self.claims = ImageClaims(database)
+        self.outbox = EventOutbox(database)
 
     @classmethod
     def open(cls, address: StoreAddress) -> Self:

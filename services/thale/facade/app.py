@@ -39,6 +39,7 @@ from thale.facade.experiments.retention import delete_expired_experiments
 from thale.facade.experiments.service import ExperimentService
 from thale.facade.experiments.store_client import StoreClient, store_address
 from thale.facade.experiments.table_file import TableWriter
+from thale.facade.experiments.webhook import deliver_events
 from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.shadow import ShadowMirror
 from thale.facade.inference.shadow_samples import ShadowSampleStore
@@ -155,7 +156,8 @@ async def _experiments(app: FastAPI, pipeline: Pipeline) -> AsyncIterator[None]:
         service = ExperimentService(pipeline, store)
         worker = JobWorker(service, pipeline.admission, pipeline.settings)
         app.state.experiments, app.state.table_writer, app.state.job_worker = service, tables, worker
-        async with worker.running(), delete_expired_experiments(store):
+        webhook = deliver_events(store, pipeline.settings.webhook_url, pipeline.settings.webhook_secrets_path)
+        async with webhook, worker.running(), delete_expired_experiments(store):
             yield
 
 

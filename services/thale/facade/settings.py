@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from thale.experiments.address import BlobUrl, DatabaseUrl
+from thale.experiments.webhook_signature import parse_secrets
 from thale.host.loopback import is_loopback
 from thale.kserve.inference_service import URL_TEMPLATE
 from thale.models.model_server_address import ModelServerAddress
@@ -47,6 +48,32 @@ def _limit_store_url(value: str) -> str:
 
 LimitStoreUrl = Annotated[str, AfterValidator(_limit_store_url)]
 """A redis or rediss URL without credentials."""
+
+
+def _webhook_url(value: str) -> str:
+    url = urlsplit(value)
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+        raise ValueError("events contain names of photographs: use an https address, or http on this machine")
+    if not url.hostname or "@" in url.netloc or url.fragment:
+        raise ValueError("write https://HOST/PATH, without credentials: each message has a signature")
+    return value
+
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+"""An https URL, or an http URL on this machine."""
+
+
+def _require_secrets(path: Path) -> Path:
+    """Raise ValueError unless the file has valid secrets."""
+    try:
+        parse_secrets(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from error
+    return path
+
+
+WebhookSecrets = Annotated[Path, AfterValidator(_require_secrets)]
+"""A file with valid secrets."""
 
 
 def _split_origins(value: object) -> object:
@@ -236,6 +263,11 @@ class FacadeSettings(BaseSettings):
     Entra ID, and no verification without it."""
     experiments_blob_url: BlobUrl | None = None
     """Container for the images of experiments, as https://ACCOUNT.blob.core.windows.net/CONTAINER. None: the folder."""
+    webhook_url: WebhookUrl | None = None
+    """Receiver of the events of jobs, as https://HOST/PATH. None sends none."""
+    webhook_secrets_path: WebhookSecrets | None = None
+    """File with a secret of Standard Webhooks on each line (`whsec_` and base64). Each message is signed with all of
+    them. The file is read for each message."""
     cors_origins: Origins = ()
     """Origins whose web pages may call the API, such as https://lab.example.org, separated by commas."""
     postprocess_workers: int = Field(2, gt=0)
@@ -260,6 +292,10 @@ class FacadeSettings(BaseSettings):
     def _check_experiment_store(self) -> Self:
         if self.experiments_path is None and (self.experiments_database_url or self.experiments_blob_url):
             raise ValueError("the experiment store has no folder for its lock: set THALE_EXPERIMENTS_PATH")
+        if (self.webhook_url is None) != (self.webhook_secrets_path is None):
+            raise ValueError("a webhook needs both: set THALE_WEBHOOK_URL and THALE_WEBHOOK_SECRETS_PATH")
+        if self.experiments_path is None and self.webhook_url is not None:
+            raise ValueError("only jobs of experiments have events: set THALE_EXPERIMENTS_PATH")
         if self.experiments_database_entra and self.experiments_database_url is None:
             raise ValueError("Entra ID has no database to sign in to: set THALE_EXPERIMENTS_DATABASE_URL")
         if self.experiments_database_entra and self.experiments_database_password_path is not None:

@@ -50,6 +50,7 @@ CACHE_OUTCOME = Label.one_of(
     "outcome", "`hit`: a stored measurement was returned; `miss`: the models ran", ("hit", "miss")
 )
 JOB_OUTCOME = Label.one_of("outcome", "outcome of an attempt to measure an image of a job", ("measured", "failed"))
+WEBHOOK_OUTCOME = Label.one_of("outcome", "outcome of an attempt to send an event", ("delivered", "failed"))
 UPLOAD_LIMIT_KIND = Label.one_of(
     "kind", "`uploads`: request bodies that arrive; `bytes`: memory of all request bodies", ("uploads", "bytes")
 )

@@ -36,6 +36,7 @@ from thale.telemetry.labels import (
     TRAIT,
     UPLOAD_LIMIT_KIND,
     VERSION,
+    WEBHOOK_OUTCOME,
 )
 from thale.telemetry.metric_table import MetricTable
 
@@ -127,6 +128,15 @@ PREDICTION_CACHE = METRICS.counter(
 )
 JOB_IMAGES = METRICS.counter(
     "thale_facade_job_images", "images", "Attempts to measure images of jobs, by outcome.", JOB_OUTCOME
+)
+WEBHOOK_EVENTS = METRICS.counter(
+    "thale_facade_webhook_events",
+    "events",
+    "Attempts to send events of jobs to the webhook, by outcome.",
+    WEBHOOK_OUTCOME,
+)
+WEBHOOK_WAITING = METRICS.gauge(
+    "thale_facade_webhook_events_waiting", "events", "Events of jobs that the webhook has not accepted yet."
 )
 BODY_BYTES = METRICS.counter("thale_facade_body_bytes", "bytes", "Bytes read from request bodies.")
 IMAGE_MEGAPIXELS = METRICS.histogram(

@@ -50,7 +50,7 @@ def test_operation_describes_requests_and_responses(label: str, operation: dict[
         assert parameter["description"], parameter["name"]
         assert "null" not in json.dumps(parameter["schema"]), parameter["name"]
         Draft202012Validator(parameter["schema"]).validate(parameter["example"])
-    has_body = label.startswith(("post", "put")) and not label.endswith(WITHOUT_BODY)
+    has_body = label.startswith(("post", "put", "patch")) and not label.endswith(WITHOUT_BODY)
     assert ("requestBody" in operation) == has_body
     assert {"200", "500"} <= operation["responses"].keys()
     assert "422" not in operation["responses"] or "HTTPValidationError" not in json.dumps(operation["responses"])
