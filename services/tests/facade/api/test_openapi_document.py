@@ -88,7 +88,7 @@ def test_response_schemas_permit_later_fields() -> None:
     """A client that is generated from the document must accept the responses of a later version."""
     strict = [name for name, schema in SCHEMAS.items() if schema.get("additionalProperties") is False]
     assert strict == [
-        *("CorrectionRequest", "ExperimentRequest"),
+        *("CorrectionRequest", "ExperimentRequest", "ExperimentUpdate"),
         *("InferOutputParameters", "InferParameters", "JobRequest", "SeriesItem", "SeriesRequest", "TraitsRequest"),
     ]
 
