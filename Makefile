@@ -124,6 +124,17 @@ test-lowest: install ## Run the unit tests of the programs with the oldest permi
 	$(LOWEST)/bin/python -m thale_models.cli synthesize --out $(LOWEST)/plates --plates 1 --seed 5
 	$(LOWEST)/bin/python -m thale analyze $(LOWEST)/plates/images --out $(LOWEST)/results --home $(LOWEST)/home
 
+# The client and the services also run on later versions of Python. TorchServe and a checkout need 3.11 (docs/support.md).
+OTHER := $(TOOLS)/other-python
+OTHER_PYTHON ?= python3.13
+.PHONY: test-python
+test-python: $(TOOLS)/uv/.installed ## Run the unit tests of client and services with another Python (OTHER_PYTHON=python3.13)
+	$(OTHER_PYTHON) -m venv $(OTHER)
+	$(TOOLS)/uv/bin/uv pip install --quiet --python $(OTHER)/bin/python --constraint constraints.txt --editable '.[server,tables,azure,kubernetes]' \
+	  hypothesis jsonschema pandas pytest pytest-timeout pytest-xdist pyyaml
+	$(OTHER)/bin/python -m pytest --numprocesses $(WORKERS) -m '$(UNIT)' services/tests/auth services/tests/batch services/tests/exports \
+	  services/tests/imaging services/tests/kserve services/tests/monitoring services/tests/series
+
 SAMPLE ?= 30
 TARGETS ?=
 .PHONY: mutation

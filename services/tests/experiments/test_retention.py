@@ -26,15 +26,15 @@ def test_experiment_is_deleted_after_its_last_day(store: ExperimentStore) -> Non
         assert store.experiments.create(name, "", "local", day).retain_until == day
         for image in images:
             store.images.add(name, image, measurement_of(image))
-    assert store.experiments.delete_expired(LAST_DAY) == []
-    [deleted] = store.experiments.delete_expired(NEXT_DAY)
+    assert not store.experiments.delete_expired(LAST_DAY).deleted
+    [deleted] = store.experiments.delete_expired(NEXT_DAY).deleted
     assert deleted.images == 1
     with pytest.raises(UnknownExperimentError):
         store.experiments.get("expires")
     assert store.images.read(shared.metadata.sha256) == shared.data
     with pytest.raises(ExperimentStoreError, match="cannot be read"):
         store.images.read(own.metadata.sha256)
-    assert store.experiments.delete_expired(NEXT_DAY) == []
+    assert not store.experiments.delete_expired(NEXT_DAY).deleted
 
 
 def test_last_day_is_changed_and_removed(store: ExperimentStore) -> None:
@@ -42,12 +42,12 @@ def test_last_day_is_changed_and_removed(store: ExperimentStore) -> None:
     later = LAST_DAY + timedelta(days=400)
     changed = store.experiments.update("a", ExperimentUpdate(retain_until=later))
     assert (changed.retain_until, changed.description) == (later, "first")
-    assert store.experiments.delete_expired(NEXT_DAY) == []
+    assert not store.experiments.delete_expired(NEXT_DAY).deleted
     changed = store.experiments.update("a", ExperimentUpdate.model_validate({"retain_until": None}))
     assert changed.retain_until is None
     changed = store.experiments.update("a", ExperimentUpdate(description="second"))
     assert (changed.retain_until, changed.description) == (None, "second")
-    assert store.experiments.delete_expired(date(9999, 12, 31)) == []
+    assert not store.experiments.delete_expired(date(9999, 12, 31)).deleted
     with pytest.raises(UnknownExperimentError):
         store.experiments.update("b", ExperimentUpdate(description="x"))
 
@@ -56,30 +56,34 @@ def test_processes_delete_an_expired_experiment_once(store: ExperimentStore) -> 
     for number in range(6):
         store.experiments.create(f"e{number}", "", "local", LAST_DAY)
     with ThreadPoolExecutor(3) as threads:
-        results = list(threads.map(lambda _: store.experiments.delete_expired(NEXT_DAY), range(3)))
+        results = list(threads.map(lambda _: store.experiments.delete_expired(NEXT_DAY).deleted, range(3)))
     assert len({deleted.id for result in results for deleted in result}) == sum(map(len, results)) == 6
 
 
-def test_interrupted_deletion_is_continued(store: ExperimentStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_deletion_is_continued_and_blocks_no_other(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = [new_image(f"p{number}.jpg", bytes([number]) * 9) for number in range(3)]
-    store.experiments.create("a", "", "local", LAST_DAY)
+    ids = {name: store.experiments.create(name, "", "local", LAST_DAY).id for name in "abc"}
     for image in images:
-        store.images.add("a", image, None)
-    blobs, deleted = store.experiments._blobs, []
+        store.images.add("b", image, None)
+    blobs, attempts = store.experiments._blobs, []
 
     class FailingBlobs:
         def delete(self, sha256: str) -> None:
-            if deleted:
+            attempts.append(sha256)
+            if len(attempts) == 2:
                 raise ExperimentStoreError("the network is down")
-            deleted.append(sha256)
             blobs.delete(sha256)
 
     with monkeypatch.context() as patch:
         patch.setattr(store.experiments, "_blobs", FailingBlobs())
-        with pytest.raises(ExperimentStoreError, match="the network is down"):
-            store.experiments.delete_expired(NEXT_DAY)
-    assert store.experiments.get("a").images == 3
-    assert [result.images for result in store.experiments.delete_expired(NEXT_DAY)] == [3]
+        result = store.experiments.delete_expired(NEXT_DAY)
+    assert {experiment.id for experiment in result.deleted} == {ids["a"], ids["c"]}
+    assert result.failed == (ids["b"],)
+    assert store.experiments.get("b").images == 3
+    result = store.experiments.delete_expired(NEXT_DAY)
+    assert ([experiment.images for experiment in result.deleted], result.failed) == ([3], ())
     for image in images:
         with pytest.raises(ExperimentStoreError):
             store.images.read(image.metadata.sha256)

@@ -3,11 +3,12 @@
 import datetime
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, insert, or_, select, update
 
-from thale.errors import ExperimentExistsError, UnknownExperimentError
+from thale.errors import ExperimentExistsError, ExperimentStoreError, UnknownExperimentError
 from thale.experiments.blobs import ImageBlobs
 from thale.experiments.database import Database
 from thale.experiments.design import ParsedDesign, match_rows
@@ -22,6 +23,15 @@ from thale.schemas.experiment import (
 )
 
 _IMAGES_AT_A_TIME = 500
+
+
+@dataclass(frozen=True)
+class ExpiredExperiments:
+    """Result of a search for experiments whose last day has passed."""
+
+    deleted: tuple[DeletedExperiment, ...]
+    failed: tuple[str, ...]
+    """Ids of experiments that could not be deleted."""
 
 
 class ExperimentCatalogue:
@@ -94,25 +104,37 @@ class ExperimentCatalogue:
                 connection.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(**values))
             return get_experiment(connection, experiment_id)
 
-    def delete_expired(self, today: datetime.date) -> Sequence[DeletedExperiment]:
+    def delete_expired(self, today: datetime.date) -> ExpiredExperiments:
         """Delete the experiments whose last day has passed, each in a transaction of its own.
 
-        Several processes may do this at the same time. After a crash, the next call continues.
+        Several processes may do this at the same time. An experiment that cannot be deleted does not affect the
+        others: the next call tries it again.
 
         Raises:
-            ExperimentStoreError: If the store cannot be used.
+            ExperimentStoreError: If the experiments cannot be read.
         """
         is_expired = ExperimentRow.retain_until < today.isoformat()
         with self._database.read() as connection:
-            expired = connection.execute(select(ExperimentRow.id).where(is_expired)).scalars().all()
-        deleted = []
-        for experiment_id in expired:
-            with suppress(UnknownExperimentError), self._database.write() as connection:
-                lock_experiment(connection, experiment_id)  # another process may have deleted it
-                still = select(ExperimentRow.id).where(ExperimentRow.id == experiment_id, is_expired)
-                if connection.execute(still).one_or_none() is not None:  # its last day may have changed
-                    deleted.append(self._delete(connection, experiment_id))
-        return deleted
+            expired = connection.execute(select(ExperimentRow.id).where(is_expired).order_by(ExperimentRow.id))
+            ids = expired.scalars().all()
+        deleted, failed = [], []
+        for experiment_id in ids:
+            try:
+                found = self._delete_if(experiment_id, is_expired)
+            except ExperimentStoreError:
+                failed.append(experiment_id)
+            else:
+                deleted += [] if found is None else [found]
+        return ExpiredExperiments(tuple(deleted), tuple(failed))
+
+    def _delete_if(self, experiment_id: str, condition: ColumnElement[bool]) -> DeletedExperiment | None:
+        """Delete an experiment if a condition still holds, for its last day may have changed. None: not deleted."""
+        with suppress(UnknownExperimentError), self._database.write() as connection:
+            lock_experiment(connection, experiment_id)  # another process may have deleted it
+            still = select(ExperimentRow.id).where(ExperimentRow.id == experiment_id, condition)
+            if connection.execute(still).one_or_none() is not None:
+                return self._delete(connection, experiment_id)
+        return None
 
     def delete(self, id_or_name: str) -> DeletedExperiment:
         """Delete an experiment, with the images and measurements that no other experiment contains.

@@ -26,7 +26,7 @@ FIELDS: Mapping[str, str] = {
     "config_map": "name of the ConfigMap that stores the rollout controller's checkpoint",
     "engine": "inference engine of a model",
     "error": "cause of a failure inside thale: another process, a file of thale's, the network",
-    "experiments": "number of experiments",
+    "experiment": "random id of an experiment, which contains no part of its name",
     "folder": "directory with thale's own files",
     "resumed_rollouts": "models whose rollouts a new leader resumes",
     "host": "listen address",

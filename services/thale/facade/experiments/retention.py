@@ -39,13 +39,14 @@ async def _run(store: StoreClient, start_delay_s: float, interval_s: float) -> N
         delay_s = interval_s
         try:
             today = datetime.now(UTC).date()
-            deleted = await store.call(lambda opened, today=today: opened.experiments.delete_expired(today))  # type: ignore[misc]
+            expired = await store.call(lambda opened, today=today: opened.experiments.delete_expired(today))  # type: ignore[misc]
         except ExperimentStoreError as error:
             logger.warning("expired experiments not deleted", extra={"code": error.code})
         # Isolation boundary of the background task: an unexpected error must not end the retention of all experiments.
         except Exception:
             logger.exception("retention failed unexpectedly")
         else:
-            if deleted:
-                images = sum(experiment.images for experiment in deleted)
-                logger.info("expired experiments deleted", extra={"experiments": len(deleted), "images": images})
+            for deleted in expired.deleted:
+                logger.info("expired experiment deleted", extra={"experiment": deleted.id, "images": deleted.images})
+            for experiment_id in expired.failed:
+                logger.warning("expired experiment not deleted", extra={"experiment": experiment_id})
