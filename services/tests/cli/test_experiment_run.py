@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from thale.cli.app import app
-from thale.errors import MissingPackageError, ParameterError, ThaleError
+from thale.errors import MissingPackageError, ParameterError, ScaleError, ThaleError
 
 
 def run_error(*options: str) -> ThaleError:
@@ -55,3 +55,14 @@ def test_analyze_rejects_options_that_contradict(options: tuple[str, ...], remed
     error = CliRunner().invoke(app, ["analyze", str(tmp_path), "--out", str(tmp_path / "out"), *options]).exception
     assert isinstance(error, ParameterError)
     assert remedy in str(error)
+
+
+@pytest.mark.parametrize("command", [("watch", "{}", "--experiment", "a"), ("experiment", "add", "a", "{}")])
+@pytest.mark.parametrize("option", [("--mm-per-px", "14"), ("--plate-width-mm", "12")])
+def test_impossible_scale_is_refused_before_the_first_image(
+    command: tuple[str, ...], option: tuple[str, str], tmp_path: Path
+) -> None:
+    arguments = [part.format(tmp_path) for part in command]
+    result = CliRunner().invoke(app, [*arguments, *option, "--server", "http://127.0.0.1:9"])
+    assert isinstance(result.exception, ScaleError)
+    assert "is not possible" in str(result.exception)

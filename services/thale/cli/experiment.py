@@ -93,7 +93,9 @@ def add(
     """Add images and measure them. Run it again after an interruption: images on the server are skipped."""
     from thale.batch.sources import find_sources
     from thale.cli.server_connection import connect_running
+    from thale.imaging.scale_limits import validate_scale
 
+    validate_scale(mm_per_px, plate_width_mm)
     sources = find_sources(paths, recursive)
     parameters: Parameters = {
         "mm_per_px": mm_per_px,

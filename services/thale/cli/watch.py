@@ -31,7 +31,9 @@ def watch(
     """
     from thale.batch.folder_watch import FolderWatch
     from thale.cli.server_connection import connect_running
+    from thale.imaging.scale_limits import validate_scale
 
+    validate_scale(mm_per_px, plate_width_mm)
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)
     with connect_running(server, home) as client:
         experiment_id = client.experiments.get(experiment).id
