@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=CONTESTANTS)
     options = parser.parse_args()
     names = [name for name in options.only if name != "Ray" or options.environments is not None]
-    ray_python = create_ray_environment(options.environments) if "Ray" in names else Path(sys.executable)
+    interpreters = {"Ray": create_ray_environment(options.environments)} if "Ray" in names else {}
     figures: dict[str, list[Figures]] = defaultdict(list)
     plates, images = Plates(), max(1, options.images // options.rounds)
     with tempfile.TemporaryDirectory() as temp_dir:
@@ -106,8 +106,7 @@ def main() -> None:
                 if name == "facade":
                     found = measure_facade(homes[name], plates, images)
                 else:
-                    python = ray_python if name == "Ray" else Path(sys.executable)
-                    found = measure_tasks(name, python, homes[name], plates, images)
+                    found = measure_tasks(name, interpreters.get(name), homes[name], plates, images)
                 figures[name].append(found)
                 sys.stdout.write(
                     f"round {turn + 1}: {name}: {images} images, {found.images_per_s:.2f} images/s, "
@@ -127,14 +126,16 @@ def submit(store: ExperimentStore, name: str, plates: Plates, images: int) -> st
     return store.jobs.submit(JobRequest(experiment=name), "local").id
 
 
-def measure_tasks(contestant: str, python: Path, home: Path, plates: Plates, images: int) -> Figures:
-    """Measure a job as tasks of Dask or Ray, in a process of its own."""
+def measure_tasks(contestant: str, python: Path | None, home: Path, plates: Plates, images: int) -> Figures:
+    """Measure a job as tasks of Dask or Ray, in a process of its own. `python` is another interpreter than this one."""
     with closing(ExperimentStore.open(StoreAddress(home / "experiments"))) as store:
         jobs = [submit(store, f"{plates.number}", plates, count) for count in (WARM_UP_IMAGES, images)]
     engine = "ray" if contestant == "Ray" else "dask"
     processes = 1 if contestant == DASK_ALONE else PROCESSES
-    command = [python, "-m", "benchmarks.batch_tasks", engine, "--home", home, "--processes", str(processes)]
-    command += ["--warm-up", jobs[0], "--job", jobs[1]]
+    command = python_command(str(Path(__file__).with_name("batch_tasks.py")), engine, "--home", str(home))
+    command += ["--processes", str(processes), "--warm-up", jobs[0], "--job", jobs[1]]
+    if python is not None:
+        command[0] = str(python)
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 (ours)
     return Figures(images, **json.loads(done.stdout.splitlines()[-1]))
 

@@ -1,6 +1,6 @@
 """Measured process of `benchmarks/batch_engine.py`: a job of a store as Dask or Ray tasks of the same function.
 
-    python -m benchmarks.batch_tasks dask|ray --home FOLDER --warm-up JOB --job JOB --processes 2
+    python benchmarks/batch_tasks.py dask|ray --home FOLDER --warm-up JOB --job JOB --processes 2
 
 It prints JSON with the seconds of the job, its CPU seconds in all processes, and their memory. The job of the warm-up
 is not included, nor is the start.
