@@ -7,7 +7,6 @@ Ctrl-C.
 """
 
 import argparse
-import logging
 import socket
 import sys
 from collections.abc import Sequence
@@ -20,13 +19,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from thale._version import __version__
-from thale.errors import ParameterError, ThaleError, describe_settings_error, describe_validation_error
+from thale.errors import ParameterError, describe_validation_error
 from thale.experiments.store import ExperimentStore
 from thale.local.data_dir import DataDir
 from thale.local.worker_plan import plan_processes
 from thale.schemas.experiment import Job, JobRequest
 from thale_models.batch.cluster import check_address, connect, is_exposed, run_local_cluster
 from thale_models.batch.image_task import BatchConfig
+from thale_models.batch.program import run_program
 from thale_models.batch.released_models import find_released_models
 from thale_models.batch.runner import JobRunner, find_or_submit_job
 from thale_models.batch.settings import BatchSettings
@@ -36,20 +36,10 @@ _SHOWN_FAILURES = 20
 
 def main(arguments: Sequence[str]) -> int:
     """Run the program. Returns the exit status."""
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    try:
-        return _run(_parser().parse_args(arguments), stderr)
-    except KeyboardInterrupt:
-        stderr.print("stopped: the same command continues with the images without a measurement")
-        return 130
-    except ValidationError as error:
-        stderr.print(describe_settings_error(error), end="", markup=False)
-        return 2
-    except ThaleError as error:
-        stderr.print(f"thale: {error}", markup=False)
-        return 2 if isinstance(error, ParameterError) else 1
+    return run_program(
+        lambda stderr: _run(_parser().parse_args(arguments), stderr),
+        interrupted="stopped: the same command continues with the images without a measurement",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

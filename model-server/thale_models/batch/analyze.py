@@ -7,7 +7,6 @@ Tables, failed.csv, result names and the continuation of an earlier run are thos
 
 import argparse
 import json
-import logging
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,6 @@ from typing import Unpack
 
 from distributed import Client
 from distributed.scheduler import KilledWorker
-from pydantic import ValidationError
 from rich.console import Console
 
 from thale.batch.run import Measurer
@@ -26,11 +24,8 @@ from thale.cli.analyze import AnalyzeOptions, analyze_images
 from thale.client import Parameters
 from thale.errors import (
     ImageError,
-    ParameterError,
     ServerError,
-    ThaleError,
     UnexpectedResponseError,
-    describe_settings_error,
     error_class,
 )
 from thale.local.data_dir import DataDir
@@ -41,6 +36,7 @@ from thale.schemas.experiment import MeasurementParameters
 from thale_models.batch.cluster import ONE_IMAGE, run_local_cluster
 from thale_models.batch.file_task import FileConfig, FileOutcome, measure_file
 from thale_models.batch.model_host import ReleasedArchive
+from thale_models.batch.program import run_program
 from thale_models.batch.released_models import find_released_models
 from thale_models.batch.settings import BatchSettings
 
@@ -49,25 +45,15 @@ _MEASURED_WITH = frozenset(MeasurementParameters.model_fields)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the program. Returns the exit status."""
-    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    try:
-        given = _parser().parse_args(arguments)
-        plan = plan_processes(given.workers)
-        options = _options(given)
-        # While a process measures, the results of the image before are written.
-        return analyze_images(
-            options, Console(), stderr, lambda notify: _run_engine(options, plan, notify), plan.workers + 1
-        )
-    except KeyboardInterrupt:
-        return 130
-    except ValidationError as error:
-        stderr.print(describe_settings_error(error), end="", markup=False)
-        return 2
-    except ThaleError as error:
-        stderr.print(f"thale: {error}", markup=False)
-        return 2 if isinstance(error, ParameterError) else 1
+    return run_program(lambda stderr: _run(_parser().parse_args(arguments), stderr))
+
+
+def _run(given: argparse.Namespace, stderr: Console) -> int:
+    plan, options = plan_processes(given.workers), _options(given)
+    # While a process measures, the results of the image before are written.
+    return analyze_images(
+        options, Console(), stderr, lambda notify: _run_engine(options, plan, notify), plan.workers + 1
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

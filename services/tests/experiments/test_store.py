@@ -8,6 +8,7 @@ from tests.support.sample_experiments import measured, measurement_of, new_image
 from tests.support.sample_phenotypes import seedling
 from thale.errors import (
     ExperimentExistsError,
+    ExperimentStoreError,
     ParameterError,
     UnknownExperimentError,
     UnknownImageError,
@@ -119,6 +120,36 @@ def test_deleted_bytes_are_stored_again(store: ExperimentStore) -> None:
         store.images.add("a", image, measurement_of(image))
         assert store.images.read(image.metadata.sha256) == image.data
         store.experiments.delete("a")
+
+
+def test_failed_deletion_takes_no_bytes_of_another_experiment(
+    store: ExperimentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deletion runs after the new owner has found the bytes, and ends between the bytes and its commit."""
+    image = new_image("shared.jpg")
+    for name in ("a", "b"):
+        store.experiments.create(name, "", "local")
+    store.images.add("a", image, None)
+    blobs = store.images._blobs
+    put, remove = blobs.put, blobs.delete
+
+    def remove_and_fail(sha256: str) -> None:
+        remove(sha256)
+        raise ExperimentStoreError("the network is down")
+
+    def put_then_delete_other(sha256: str, data: bytes) -> None:
+        put(sha256, data)
+        monkeypatch.setattr(blobs, "put", put)
+        with monkeypatch.context() as patch:
+            patch.setattr(blobs, "delete", remove_and_fail)
+            with pytest.raises(ExperimentStoreError):
+                store.experiments.delete("a")
+
+    monkeypatch.setattr(blobs, "put", put_then_delete_other)
+    store.images.add("b", image, None)
+    assert store.images.read(image.metadata.sha256) == image.data
+    assert store.experiments.delete("a").images == 0
+    assert store.images.read(image.metadata.sha256) == image.data
 
 
 def test_concurrent_additions_lose_nothing(store: ExperimentStore) -> None:

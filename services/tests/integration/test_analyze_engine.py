@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.support import drawn_dishes, sample_images
+from tests.support.deadly_image import DEADLY, make_images_deadly
 from tests.support.local_platform import is_running, list_descendants, start_thale, wait_for, write_weights
 
 pytestmark = [pytest.mark.integration, pytest.mark.exclusive]
@@ -138,20 +139,8 @@ def check_complete(out: Path) -> None:
 def test_engine_reports_an_image_that_kills_its_workers(
     photographs: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A preload of Dask ends each worker that measures this image, as a fault in native code would.
-    deadly = tmp_path / "deadly.py"
-    deadly.write_text(
-        "import os, signal\n"
-        "from thale_models.batch.model_host import ModelHost\n"
-        "def measure_or_die(host, data, parameters, measure=ModelHost.measure):\n"
-        "    if data.endswith(b'deadly'):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return measure(host, data, parameters)\n"
-        "if ModelHost.measure.__name__ == 'measure':\n"  # Dask executes a preload more than once
-        "    ModelHost.measure = measure_or_die\n"
-    )
-    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", str(deadly))
-    (photographs / "a deadly one.png").write_bytes((photographs / "p1.png").read_bytes() + b"deadly")
+    make_images_deadly(monkeypatch, tmp_path)
+    (photographs / "a deadly one.png").write_bytes((photographs / "p1.png").read_bytes() + DEADLY)
     out = tmp_path / "out"
     status, output = analyze(photographs, weights, out, *ENGINE)
     assert status == 1, output

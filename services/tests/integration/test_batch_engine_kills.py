@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.support import drawn_dishes, sample_images
+from tests.support.deadly_image import DEADLY, make_images_deadly
 from tests.support.local_platform import is_running, list_descendants, start_thale, wait_for, write_weights
 from thale.experiments.address import StoreAddress
 from thale.experiments.images import NewImage
@@ -124,21 +125,9 @@ def test_engine_names_an_image_that_cannot_be_read(home: Path, weights: Path) ->
 def test_engine_quarantines_an_image_that_kills_its_workers(
     home: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A preload of Dask ends each worker that measures this image, as a fault in native code would.
-    deadly = tmp_path / "deadly.py"
-    deadly.write_text(
-        "import os, signal\n"
-        "from thale_models.batch.model_host import ModelHost\n"
-        "def measure_or_die(host, data, parameters, measure=ModelHost.measure):\n"
-        "    if data.endswith(b'deadly'):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return measure(host, data, parameters)\n"
-        "if ModelHost.measure.__name__ == 'measure':\n"  # Dask executes a preload more than once
-        "    ModelHost.measure = measure_or_die\n"
-    )
-    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", str(deadly))
+    make_images_deadly(monkeypatch, tmp_path)
     with closing(open_store(home)) as store:
-        add(store, "deadly.png", sample_images.png() + b"deadly")
+        add(store, "deadly.png", sample_images.png() + DEADLY)
     process = run_engine(home, weights)
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 1, output

@@ -58,9 +58,11 @@ class ImageStore:
         self._blobs.put(sha256, image.data)
         with self._database.write() as connection:
             experiment_id = lock_experiment(connection, experiment)
-            if _insert_image(connection, image.metadata):
-                self._blobs.put(sha256, image.data)  # the deletion of another experiment may have removed the bytes
+            _insert_image(connection, image.metadata)
             is_new = _insert_experiment_image(connection, experiment_id, image)
+            # A deletion of another experiment may have removed the bytes since, also one that then failed and left the
+            # row of the image. From here on, the new row protects them.
+            self._blobs.put(sha256, image.data)
             if measurement is not None:
                 save_measurement(connection, measurement)
                 set_current_measurement(connection, experiment_id, sha256, measurement.id)
@@ -135,7 +137,7 @@ class ImageStore:
         return found
 
 
-def _insert_image(connection: Connection, metadata: ImageMetadata) -> bool:
+def _insert_image(connection: Connection, metadata: ImageMetadata) -> None:
     row = {
         "sha256": metadata.sha256,
         "size_bytes": metadata.size_bytes,
@@ -144,7 +146,7 @@ def _insert_image(connection: Connection, metadata: ImageMetadata) -> bool:
         "format": metadata.format,
         "created_at": utc_now(),
     }
-    return insert_if_absent(connection, ImageRow, row)
+    insert_if_absent(connection, ImageRow, row)
 
 
 def _insert_experiment_image(connection: Connection, experiment_id: str, image: NewImage) -> bool:

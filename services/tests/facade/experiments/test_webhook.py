@@ -32,6 +32,8 @@ class Receiver:
     url: str
     statuses: list[int] = field(default_factory=list)
     messages: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    redirected: list[str] = field(default_factory=list)
+    """Paths of the requests that followed a redirect."""
 
     def events(self) -> list[tuple[str, str]]:
         found = [from_http(headers, body) for headers, body in self.messages]
@@ -49,6 +51,11 @@ def receiver() -> Iterator[Receiver]:
             if status == 302:
                 self.send_header("Location", found.url)
             self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            found.redirected.append(self.path)
+            self.send_response(204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -121,6 +128,7 @@ def test_refused_event_is_sent_again_with_its_id(
     deliver(address, receiver, secrets, 4)
     ids = [identifier for _, identifier in receiver.events()]
     assert (len(ids), len(set(ids))) == (4, 2)
+    assert receiver.redirected == []
     assert store.outbox.count_waiting() == 0
     store.close()
 

@@ -1,6 +1,7 @@
 """Only the caller that created an experiment, and administrators, may change or delete it."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from thale.auth.key_store import create_key
 pytestmark = pytest.mark.integration
 
 
-def test_only_owner_and_administrator_change_or_delete(tmp_path: Path) -> None:
+def test_only_owner_and_administrator_change_or_delete(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = ApiKeyFile(tmp_path / "api-keys.json")
     scopes = {"owner": {"read", "predict"}, "other": {"read", "predict"}, "admin": {"read", "predict", "admin"}}
     keys = {
@@ -24,6 +25,7 @@ def test_only_owner_and_administrator_change_or_delete(tmp_path: Path) -> None:
     settings = settings_of(
         tmp_path, api_keys_path=tmp_path / "api-keys.json", experiments_path=tmp_path / "experiments"
     )
+    caplog.set_level(logging.INFO, logger="thale")
     with running_facade(settings) as facade:
 
         def send(caller: str, method: str, path: str, body: object = None) -> int:
@@ -39,3 +41,7 @@ def test_only_owner_and_administrator_change_or_delete(tmp_path: Path) -> None:
         assert send("admin", "PATCH", "/v1/experiments/a", {"retain_until": None}) == 200
         assert send("owner", "DELETE", "/v1/experiments/a") == 200
         assert send("admin", "DELETE", "/v1/experiments/b") == 200
+    deletions = [record.__dict__ for record in caplog.records if record.message == "experiment deleted"]
+    callers = [f"key:{text.split('_')[1]}" for text in (keys["owner"], keys["admin"])]
+    assert [record["principal"] for record in deletions] == callers
+    assert len({record["experiment"] for record in deletions}) == 2

@@ -1,6 +1,7 @@
 """Routes of experiments: their design tables, images, measurements and tables."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from typing import Annotated, BinaryIO, Literal, cast
@@ -49,6 +50,8 @@ from thale.schemas.experiment import (
     ExperimentUpdate,
     MeasurementPage,
 )
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(route_class=LimitedRoute)
 _TAG = "experiments"
@@ -165,7 +168,10 @@ async def delete_experiment(
     """
     found = await service.store.call(lambda store: store.experiments.get(experiment))
     require_owner(request, found)
-    return await service.store.call(lambda store: store.experiments.delete(found.id))
+    deleted = await service.store.call(lambda store: store.experiments.delete(found.id))
+    fields = {"experiment": deleted.id, "images": deleted.images, "principal": caller_id(request)}
+    logger.info("experiment deleted", extra=fields)
+    return deleted
 
 
 @router.put(

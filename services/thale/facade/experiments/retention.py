@@ -5,11 +5,11 @@ Every facade looks once an hour. The store locks each experiment, so that severa
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 from thale.errors import ExperimentStoreError
+from thale.facade.experiments.background import background_task
 from thale.facade.experiments.store_client import StoreClient
 
 logger = logging.getLogger(__name__)
@@ -19,17 +19,11 @@ START_DELAY_S = 60.0
 INTERVAL_S = 3600.0
 
 
-@asynccontextmanager
-async def delete_expired_experiments(
+def delete_expired_experiments(
     store: StoreClient, start_delay_s: float = START_DELAY_S, interval_s: float = INTERVAL_S
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """Delete expired experiments for the duration of the context."""
-    task = asyncio.create_task(_run(store, start_delay_s, interval_s))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return background_task(_run(store, start_delay_s, interval_s))
 
 
 async def _run(store: StoreClient, start_delay_s: float, interval_s: float) -> None:

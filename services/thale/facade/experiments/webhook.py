@@ -17,6 +17,7 @@ import aiohttp
 
 from thale.errors import ExperimentStoreError
 from thale.experiments.webhook_signature import parse_secrets, sign
+from thale.facade.experiments.background import background_task
 from thale.facade.experiments.store_client import StoreClient
 from thale.telemetry import metrics
 
@@ -91,13 +92,11 @@ async def deliver_events(
     if url is None or secrets_path is None:
         yield
         return
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-        task = asyncio.create_task(_run(store, Webhook(url, secrets_path, session), poll_s))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async with (
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+        background_task(_run(store, Webhook(url, secrets_path, session), poll_s)),
+    ):
+        yield
 
 
 async def _run(store: StoreClient, webhook: Webhook, poll_s: float) -> None:
