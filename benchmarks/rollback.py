@@ -6,6 +6,9 @@ The benchmark runs a real TorchServe, facade and controller at 20 requests per s
 canary fails every image. Users see no errors, because failed requests fall back to stable. During the measured time,
 each of these requests costs the work of both versions. The baseline is the same judge with a poll every 15 seconds, a
 common scrape interval of Prometheus.
+
+The images come in series of five, and a series has one version. Each run has other names of series, because the time
+depends on which of them the canary measures.
 """
 
 import json
@@ -31,19 +34,21 @@ from tests.support.stub_segmenter import first_bad_file  # noqa: E402 (in the re
 from thale.release.judge.policy import read_policy  # noqa: E402
 
 RATE_HZ = 20.0
-RUNS = 3
+RUNS = 9
 WEIGHTS_PERCENT = (5.0, 25.0, 50.0)
 POLL_S, BASELINE_POLL_S = 0.5, 15.0
 _MIN_GOOD_RESPONSES = 10
 
 
-def time_to_zero_traffic(environment: RolloutEnvironment, weight_percent: float, poll_s: float) -> tuple[float, int]:
+def time_to_zero_traffic(
+    environment: RolloutEnvironment, weight_percent: float, poll_s: float, series: str
+) -> tuple[float, int]:
     """Return the time from the first bad response to zero traffic, and the number of failed user requests."""
     first_bad = first_bad_file(environment.folder)
     first_bad.unlink(missing_ok=True)
     environment.set_fault("good")
     with (
-        SimulatedUsers(environment.url, RATE_HZ).run() as users,
+        SimulatedUsers(environment.url, RATE_HZ, series=series).run() as users,
         environment.run_controller(read_policy(), poll_s=poll_s),
     ):
         environment.start_canary(steps=(weight_percent, 100.0), shadow=False)
@@ -68,8 +73,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, run_rollout_environment(Path(folder)) as environment:
         print(f"{RATE_HZ:g} requests/s; seconds from the first bad response to 0 %, {RUNS} runs each")  # noqa: T201
         for weight_percent in WEIGHTS_PERCENT:
-            durations = [time_to_zero_traffic(environment, weight_percent, POLL_S) for _ in range(RUNS)]
-            baseline_s, baseline_failed = time_to_zero_traffic(environment, weight_percent, BASELINE_POLL_S)
+            durations = [time_to_zero_traffic(environment, weight_percent, POLL_S, f"run {run}") for run in range(RUNS)]
+            baseline_s, baseline_failed = time_to_zero_traffic(environment, weight_percent, BASELINE_POLL_S, "baseline")
             median = statistics.median(seconds for seconds, _ in durations)
             failed = sum(count for _, count in durations) + baseline_failed
             print(  # noqa: T201

@@ -71,6 +71,8 @@ class SimulatedUsers:
     rate_hz: float
     max_in_flight: int = 12
     headers: Mapping[str, str] = field(default_factory=dict)
+    series: str = "series"
+    """Start of the names of their experiments. The name decides which version measures an experiment."""
     statuses: list[int] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -100,7 +102,7 @@ class SimulatedUsers:
                 number += 1
 
     async def _send(self, session: aiohttp.ClientSession, plate: bytes, experiment: int) -> None:
-        query = {"mm_per_px": str(tiny_plates.MM_PER_PX), "experiment": f"series {experiment}"}
+        query = {"mm_per_px": str(tiny_plates.MM_PER_PX), "experiment": f"{self.series} {experiment}"}
         try:
             async with session.post(f"{self.url}/v1/phenotype", params=query, data=plate) as response:
                 body = await response.json(content_type=None)
