@@ -20,9 +20,9 @@ from thale.errors import ParameterError
 Predictor = Literal["segmentation", "landmarks"]
 PREDICTORS: tuple[Predictor, ...] = ("segmentation", "landmarks")
 
-NETWORK_SHARES: Mapping[Predictor, float] = {"segmentation": 0.67, "landmarks": 0.65}
-"""Share of the network in a predictor's CPU time, for a plate of 3 megapixels (seed 2028) with OpenVINO 2026.4.1.
-Measured as process time on two cores of an AMD EPYC: 2.52 of 3.78 s, and 1.33 of 2.03 s."""
+NETWORK_SHARES: Mapping[Predictor, float] = {"segmentation": 0.36, "landmarks": 0.35}
+"""Share of the network in a predictor's CPU time, for a plate of 12 megapixels with OpenVINO 2026.4.1 in bfloat16.
+Measured as process time of one thread on an AMD EPYC with AVX-512: 0.29 of 0.81 s, and 0.17 of 0.49 s."""
 
 
 @dataclass(frozen=True)

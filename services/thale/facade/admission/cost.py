@@ -14,8 +14,8 @@ from thale.schemas import ImageMetadata
 
 _SECONDS_PER_IMAGE = 0.25
 _SECONDS_PER_TRAINING_MEGAPIXEL = 0.65
-"""Model passes and post-processing at training scale. Source: `services/thale/capacity/benchmark.json`. Plates of 4 and
-of 16 megapixels take 2.8 s, because both have 3.7 megapixels at training scale."""
+"""Model passes and post-processing at training scale. Plates of 4 and of 16 megapixels take as long as each other, because
+both have 3.7 megapixels at training scale: 2.8 s on the machine of 2026-11-21, from which these values are."""
 _TRAINING_MM_PER_PX = 0.0625
 _PLATE_WIDTH_MM = 120.0
 _MAX_TRAINING_MEGAPIXELS = 25.0
@@ -30,7 +30,7 @@ class Cost:
     """Estimated cost of one image."""
 
     seconds: float
-    """Time in a processing slot on the machine of the benchmark."""
+    """Time in a processing slot on the machine of 2026-11-21."""
 
     def slots(self, max_slots: int) -> int:
         """Return the number of processing slots that the image holds, from 1 to `max_slots`."""
