@@ -14,8 +14,8 @@ from thale.schemas import ImageMetadata
 
 _SECONDS_PER_IMAGE = 0.25
 _SECONDS_PER_TRAINING_MEGAPIXEL = 0.65
-"""Model passes and post-processing at training scale. Plates of 4 and of 16 megapixels take as long as each other, because
-both have 3.7 megapixels at training scale: 2.8 s on the machine of 2026-11-21, from which these values are."""
+"""Model passes and post-processing at training scale, on the machine of 2026-11-21. Plates of 4 and of 16 megapixels
+take 2.8 s there, because both have 3.7 megapixels at training scale."""
 _TRAINING_MM_PER_PX = 0.0625
 _PLATE_WIDTH_MM = 120.0
 _MAX_TRAINING_MEGAPIXELS = 25.0
