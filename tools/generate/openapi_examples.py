@@ -193,6 +193,7 @@ PARAMETER_EXAMPLES: Mapping[str, tuple[str, Any]] = {
     "rotate": ("", 180),
     "strict": ("", True),
     "table": ("", "long"),
+    "rows": ("", "growth"),
     **EXPERIMENT_PARAMETERS,
     **BRAPI_PARAMETERS,
     "Idempotency-Key": ("", "plate-7-2026-11-21"),
@@ -246,6 +247,10 @@ RESPONSE_EXAMPLES: Mapping[tuple[str, str], Any] = {
         "seconds": {"inference": 0.2},
     },
     ("followSeries", _JSON): _SERIES,
+    (
+        "followSeries",
+        "text/csv",
+    ): "plate,plant,image,sha256,…\nplate_01,1,plate_01.jpg,9f86d081…,…\n",
     ("computeTraits", _JSON): _PHENOTYPE,
     ("computeTraits", "text/csv"): "image,sha256,plate,plant,flags,…\nplate_01.jpg,9f86d081…,1,1,corrected,…\n",
     **EXPERIMENT_EXAMPLES,

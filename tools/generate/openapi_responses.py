@@ -110,7 +110,7 @@ _ERRORS: Mapping[str, ErrorTypes] = {
     ),
     "segmentImage": (*BODY, *IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
     "detectLandmarks": (*BODY, *IMAGE, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
-    "followSeries": (*BODY, errors.UnsupportedContentTypeError),
+    "followSeries": (*BODY, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
     "computeTraits": (*BODY, errors.NotAcceptableError, errors.UnsupportedContentTypeError),
     **EXPERIMENT_ERRORS,
     **BRAPI_ERRORS,
@@ -128,12 +128,18 @@ _ERRORS: Mapping[str, ErrorTypes] = {
 }
 
 
+_NEGOTIATED = frozenset(
+    {"measurePhenotype", "segmentImage", "detectLandmarks", "followSeries", "computeTraits", "getTable", "getIndex"}
+)
+"""Operations whose format the Accept header decides."""
+
+
 def success_headers(name: str) -> dict[str, Any]:
     """Return the headers of a successful response."""
     names = [REQUEST_ID_HEADER]
     if is_post(name):
         names += [POLICY_FIELD, RATE_LIMIT_FIELD, REPLAYED_FIELD]
-    if name in ("measurePhenotype", "segmentImage", "detectLandmarks", "computeTraits", "getTable", "getIndex"):
+    if name in _NEGOTIATED:
         names.append("Vary")
     names += {**EXPERIMENT_HEADERS, **BRAPI_HEADERS}.get(name, ())
     if name.startswith("infer"):

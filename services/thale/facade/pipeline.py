@@ -21,7 +21,7 @@ from thale.facade.inference.fallback import FallbackClient
 from thale.facade.inference.plate_requests import predict_plates
 from thale.facade.inference.shadow import ShadowMirror, ShadowRequest, build_shadow_requests
 from thale.facade.postprocess import tasks
-from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse
+from thale.facade.postprocess.types import PNG, PhenotypeTask, RenderedResponse, SeriesRows
 from thale.facade.postprocess.worker_pool import WorkerPool
 from thale.facade.request.options import RequestOptions, Upload
 from thale.facade.request.stage_timing import stage
@@ -190,7 +190,9 @@ class Pipeline:
             routing.pinned_route(self.release_state(), pin, task)
         return self.select_route(task, options)
 
-    async def follow_series(self, body: bytes, cost: Cost, deadline: Deadline) -> bytes:
+    async def follow_series(
+        self, body: bytes, cost: Cost, deadline: Deadline, media_type: str, rows: SeriesRows
+    ) -> bytes:
         """Follow the plants of phenotypes that were measured before. Needs no model.
 
         Raises:
@@ -198,7 +200,7 @@ class Pipeline:
         """
         async with self.admission.slot(cost, deadline):
             with stage("postprocess"):
-                return await self.worker_pool.run(deadline, tasks.follow_series, body)
+                return await self.worker_pool.run(deadline, tasks.follow_series, body, media_type, rows)
 
     async def correct_traits(
         self, body: bytes, cost: Cost, deadline: Deadline, media_type: str, *, wide: bool

@@ -33,6 +33,11 @@ class SeriesItem(FrozenModel):
     name: str | None = Field(None, max_length=1000, description="File name. Default: `image.name` of the phenotype.")
     time: str | None = Field(None, max_length=64, description="Time in ISO 8601. Default: from the file name.")
     plate: str | None = Field(None, max_length=200, description="Plate. Default: the file name without its time.")
+    exif_time: str | None = Field(
+        None,
+        max_length=64,
+        description="DateTimeOriginal of the file in ISO 8601. It precedes the time of the file name.",
+    )
 
 
 class SeriesRequest(FrozenModel):

@@ -1,5 +1,6 @@
 """The route /v1/series of a running facade, which needs no model."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,13 @@ def facade(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facade]:
         yield facade
 
 
+def series_body() -> bytes:
+    photographs = [
+        {"phenotype": json.loads(item.phenotype.model_dump_json())} for item in daily_series([[10.0], [15.0]])
+    ]
+    return json.dumps({"photographs": photographs}).encode()
+
+
 @pytest.mark.integration
 def test_client_series_returns_growth(facade: Facade) -> None:
     photographs = daily_series([[10.0], [15.0]])
@@ -39,6 +47,7 @@ def test_client_series_returns_growth(facade: Facade) -> None:
     [
         (b"{", JSON, 422, "parameter"),
         (b"{}", {"Content_Type": "image/png"}, 415, "unsupported-content-type"),
+        (b"{}", {**JSON, "Accept": "image/png"}, 406, "not-acceptable"),
         (b"{}", {**JSON, "Content_Encoding": "gzip"}, 415, "unsupported-content-encoding"),
         (b"", {**JSON, "Content_Length": str(v1_series.MAX_SERIES_BYTES + 1)}, 413, "image-too-large"),
     ],
@@ -47,6 +56,15 @@ def test_series_returns_problem(facade: Facade, body: bytes, headers: dict[str, 
     reply = facade.post("/v1/series", body, **headers)
     assert (reply.status, reply.headers["content-type"]) == (status, "application/problem+json"), reply.body
     assert Problem.model_validate_json(reply.body).type == f"/problems/{code}"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("query", "first"), [("", "plate,plant,image"), ("?rows=growth", "plate,plant,trait,scope")])
+def test_series_returns_table(facade: Facade, query: str, first: str) -> None:
+    reply = facade.post(f"/v1/series{query}", series_body(), Accept="text/csv", **JSON)
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/csv; charset=utf-8"), reply.body
+    assert reply.headers["vary"].startswith("Accept")
+    assert reply.body.decode().startswith(first)
 
 
 @pytest.mark.integration

@@ -91,6 +91,7 @@ def test_measurements_match_the_document(send: Any, image: bytes, query: str) ->
         ("/v2/models/plate-seg/versions/9.9.9/infer", infer_body(), {}, 404),
         ("/v1/series", b"{", {}, 422),
         ("/v1/series", b"{}", {"Content_Type": "image/png"}, 415),
+        ("/v1/series", b"{}", {"Accept": "image/png"}, 406),
         ("/v1/traits", b"{}", {}, 422),
         ("/v1/traits", b"{}", {"Accept": "image/png"}, 406),
         ("/v1/traits", b"{}", {"Content_Type": "image/png"}, 415),
@@ -126,7 +127,9 @@ def test_other_routes_match_the_document(send: Any) -> None:
         {"phenotype": json.loads(item.phenotype.model_dump_json())} for item in daily_series([[10.0], [15.0]])
     ]
     body = json.dumps({"photographs": photographs}).encode()
-    assert send("POST", "/v1/series", body, Content_Type="application/json").status == 200
+    for path, media_type in (("", "application/json"), ("", "text/csv"), ("?rows=growth", "text/csv")):
+        reply = send("POST", f"/v1/series{path}", body, Content_Type="application/json", Accept=media_type)
+        assert (reply.status, reply.headers["content-type"].split(";")[0]) == (200, media_type), reply.body
     correction = traits_body(sample_phenotypes.phenotype(sample_phenotypes.seedling()))
     for media_type in TRAITS_TYPES:
         reply = send("POST", "/v1/traits", correction, Content_Type="application/json", Accept=media_type)

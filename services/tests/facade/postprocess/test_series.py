@@ -1,5 +1,7 @@
 """Tests of the worker task of /v1/series."""
 
+import csv
+import io
 import json
 import math
 from typing import Any
@@ -54,6 +56,51 @@ def test_follow_series_uses_image_name_of_phenotype() -> None:
         follow([*photographs, photographs[0]])
     [plate] = follow(photographs).plates
     assert plate.photographs[0].image == "2023-08-01T12:00:00+00:00.png"
+
+
+def test_follow_series_prefers_exif_to_name() -> None:
+    first, second = items(plate="x")
+    exif = {"exif_time": "2023-08-01T09:15:00+02:00"}
+    [plate] = follow([first | exif, second], time_zone="UTC").plates
+    assert [(photo.time, photo.time_source) for photo in plate.photographs] == [
+        ("2023-08-01T09:15:00+02:00", "exif"),
+        ("2023-08-02T12:00:00+00:00", "file_name"),
+    ]
+    [plate] = follow([first | exif | {"time": "2023-08-01T10:00Z"}, second], time_zone="UTC").plates
+    assert plate.photographs[0].time_source == "given"
+
+
+@pytest.mark.parametrize(
+    ("exif_time", "message"),
+    [
+        ("2023-08-06T09:15:00", "EXIF has the time 2023-08-06 09:15, but the name has 2023-08-01 12:00"),
+        ("2023:08:01 09:15:00", "p7_2023-08-01_12-00.png: the time '2023:08:01 09:15:00' is not ISO 8601"),
+    ],
+)
+def test_follow_series_rejects_exif_time(exif_time: str, message: str) -> None:
+    first, second = items()
+    with pytest.raises(ParameterError, match=message):
+        follow([first | {"exif_time": exif_time}, second])
+
+
+def test_follow_series_returns_values_of_all_plates() -> None:
+    photographs = [*items(plate="b"), *reversed(items(plate="a"))]
+    body = json.dumps({"photographs": photographs}).encode()
+    rows = list(csv.DictReader(io.StringIO(follow_series(body, "text/csv").decode())))
+    found = [
+        (row["plate"], row["time"][:10], row["plant"], float(row["value"]))
+        for row in rows
+        if row["trait"] == "primary_root_length"
+    ]
+    of_plate = [("2023-08-01", "1", 10), ("2023-08-01", "2", 20), ("2023-08-02", "1", 15), ("2023-08-02", "2", 26)]
+    assert found == [(plate, *row) for plate in "ab" for row in of_plate]
+
+
+def test_follow_series_returns_growth_rates_as_table() -> None:
+    body = json.dumps({"photographs": items()}).encode()
+    rows = list(csv.DictReader(io.StringIO(follow_series(body, "text/csv", "growth").decode())))
+    found = [float(row["rate"]) for row in rows if (row["trait"], row["scope"]) == ("primary_root_length", "interval")]
+    assert found == pytest.approx([5, 6])
 
 
 @pytest.mark.parametrize(

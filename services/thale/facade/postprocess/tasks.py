@@ -6,7 +6,7 @@ one second earlier, without SciPy and scikit-image (ADR 0010).
 
 from collections.abc import Sequence
 
-from thale.facade.postprocess.types import PhenotypeTask, RenderedResponse, ShadowPair
+from thale.facade.postprocess.types import PhenotypeTask, RenderedResponse, SeriesRows, ShadowPair
 from thale.facade.upstream.model_response import ModelResponse
 from thale.monitoring.shadow_difference import ShadowDifference
 
@@ -39,11 +39,11 @@ def render_landmarks(responses: Sequence[ModelResponse]) -> RenderedResponse:
     return worker.render_landmarks(responses)
 
 
-def follow_series(body: bytes) -> bytes:
+def follow_series(body: bytes, media_type: str, rows: SeriesRows) -> bytes:
     """Run `series.follow_series`."""
     from thale.facade.postprocess import series
 
-    return series.follow_series(body)
+    return series.follow_series(body, media_type, rows)
 
 
 def correct_traits(body: bytes, media_type: str, wide: bool) -> bytes:

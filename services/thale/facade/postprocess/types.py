@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from thale.facade.upstream.model_response import ModelResponse
 from thale.monitoring.plate_statistics import PlateStatistics
@@ -11,7 +12,10 @@ JSON, PNG, RSML, CSV, NPZ = "application/json", "image/png", "application/rsml+x
 PLANTCV = "application/vnd.plantcv+json"
 PHENOTYPE_TYPES = (JSON, PNG, RSML, CSV, PLANTCV)
 TRAITS_TYPES = (JSON, RSML, CSV, PLANTCV)
+SERIES_TYPES = (JSON, CSV)
 SEGMENT_TYPES = (JSON, NPZ, PNG)
+SeriesRows = Literal["values", "growth"]
+"""Rows of a CSV table of a series: one row per plant, photograph and trait, or one row per growth rate."""
 
 
 @dataclass(frozen=True)
