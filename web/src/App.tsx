@@ -14,6 +14,7 @@ import { type Selection as FileSelection, readDrop } from "./model/files";
 import { type EditedPlant, resumeHistory } from "./model/history";
 import { hasUnsavedCorrections, type Photograph, photographsReducer } from "./model/photographs";
 import { describeWorst, reviewOrder } from "./model/review";
+import { SeriesPage, useSeriesChoices } from "./series/SeriesPage";
 import { SignInButton } from "./signIn/SignInButton";
 import { SignInDialog } from "./signIn/SignInDialog";
 import { useSignIn } from "./signIn/useSignIn";
@@ -22,7 +23,7 @@ import { describeError, useMeasurements } from "./useMeasurements";
 import { useTraits } from "./useTraits";
 
 const DEFAULTS: MeasureOptions = { mmPerPx: null, plateWidthMm: null, expectedPlants: null, rotate: 0 };
-const VIEWS = ["photographs", "review", "experiments", "models"] as const;
+const VIEWS = ["photographs", "review", "series", "experiments", "models"] as const;
 type View = (typeof VIEWS)[number];
 
 export function App({ client }: { client: ApiClient }) {
@@ -37,6 +38,7 @@ export function App({ client }: { client: ApiClient }) {
     experimentDrop.current = target;
     setNotice(null);
   }, []);
+  const seriesChoices = useSeriesChoices();
   const optionsById = useRef(new Map<number, MeasureOptions>());
   const optionsOf = useCallback((id: number) => optionsById.current.get(id) ?? DEFAULTS, []);
   const retry = (id: number) => dispatch({ kind: "status", id, status: { kind: "waiting" } });
@@ -72,7 +74,7 @@ export function App({ client }: { client: ApiClient }) {
     if (images.length > 0) dispatch({ kind: "add", files: images });
     if (images.length > 0 && photographs.length === 0) setSelectedId(next);
     setNotice(images.length === 0 ? strings.drop.none : ignored > 0 ? strings.drop.ignored(ignored) : null);
-    setView("photographs");
+    if (view !== "series") setView("photographs");
   };
   const openStored = ({ file, measurement, corrections }: OpenedImage) => {
     const open = photographs.find(({ stored }) => stored?.measurementId === measurement.id);
@@ -157,6 +159,18 @@ export function App({ client }: { client: ApiClient }) {
           onOpenImage={openStored}
           onUnauthorised={signIn.require}
         />
+      ) : view === "series" ? (
+        <SeriesPage
+          client={client}
+          photographs={photographs}
+          choices={seriesChoices}
+          notice={notice}
+          onRetry={retry}
+          onUnauthorised={signIn.require}
+        >
+          <DropZone onSelect={add} />
+          <OptionsForm options={options} onChange={setOptions} />
+        </SeriesPage>
       ) : (
         <main className="workspace" id="workspace">
           <aside className="side">

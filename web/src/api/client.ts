@@ -151,8 +151,8 @@ export class ApiClient {
   }
 
   /** Return the bytes of a response. */
-  async blob(path: string, accept: string): Promise<Blob> {
-    return (await this.#fetch(path, {}, accept)).blob();
+  async blob(path: string, accept: string, init: RequestInit = {}): Promise<Blob> {
+    return (await this.#fetch(path, init, accept)).blob();
   }
 
   async #fetch(path: string, init: RequestInit, accept: string): Promise<Response> {

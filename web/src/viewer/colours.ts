@@ -22,6 +22,10 @@ const PALETTE = [
   "#9bd14b",
 ] as const;
 
+/** Colour of plants that are in no track of a series. Their numbers are negative. */
+const UNNUMBERED = "#d0d5d3";
+
 export function plantColour(plant: number): string {
+  if (plant < 1) return UNNUMBERED;
   return PALETTE[(plant - 1) % PALETTE.length] as string;
 }

@@ -146,7 +146,7 @@ function drawLabels(context: CanvasRenderingContext2D, scene: Scene, viewport: V
       plant.roots.find((root) => root.parent === null)?.points[0] ?? organPlace(scene.phenotype, plant.id);
     if (base === undefined) continue;
     const [x, y] = toScreen(viewport, base);
-    const text = plant.checked ? `${plant.id} ✓` : String(plant.id);
+    const text = plant.id < 1 ? "–" : plant.checked ? `${plant.id} ✓` : String(plant.id);
     const width = context.measureText(text).width + 12;
     context.fillStyle = plant.id === scene.selection.plant ? "#ffffff" : plantColour(plant.id);
     context.beginPath();

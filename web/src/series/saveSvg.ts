@@ -1,0 +1,34 @@
+/** The growth curves as a file for a publication: white ground, and no marks of the page. */
+import { save } from "../downloads";
+
+const NAMESPACE = "http://www.w3.org/2000/svg";
+
+export function toSvgText(chart: SVGSVGElement): string {
+  const copy = chart.cloneNode(true) as SVGSVGElement;
+  for (const mark of copy.querySelectorAll(".chart-hit, .chart-now")) mark.remove();
+  for (const element of copy.querySelectorAll("*")) {
+    const colour = element.closest("[color]")?.getAttribute("color");
+    // not all programs that read SVG know currentColor
+    for (const name of ["fill", "stroke"])
+      if (element.getAttribute(name) === "currentColor") element.setAttribute(name, colour ?? "#000000");
+  }
+  for (const element of copy.querySelectorAll("*"))
+    for (const name of ["class", "color", "data-photograph"]) element.removeAttribute(name);
+  const [, , width, height] = (copy.getAttribute("viewBox") ?? "0 0 0 0").split(" ");
+  const ground = document.createElementNS(NAMESPACE, "rect");
+  for (const [name, value] of [
+    ["width", width],
+    ["height", height],
+    ["fill", "#ffffff"],
+  ] as const)
+    ground.setAttribute(name, value ?? "0");
+  copy.prepend(ground);
+  copy.setAttribute("width", width ?? "0");
+  copy.setAttribute("height", height ?? "0");
+  copy.removeAttribute("class");
+  return new XMLSerializer().serializeToString(copy);
+}
+
+export function saveSvg(chart: SVGSVGElement, name: string): void {
+  save(new Blob([toSvgText(chart)], { type: "image/svg+xml" }), name);
+}
