@@ -104,6 +104,18 @@ describe.each(["light", "dark"] as const)("axe in the %s theme", (theme) => {
     }
     await page.getByText("Everything is reviewed.").waitFor();
     await check("reviewed");
+    await button("Series").click();
+    await page.getByText("Left out:").first().waitFor();
+    await check("series without times");
+    for (const summary of await page.locator("summary").all()) await summary.click();
+    await page.getByLabel("All photographs show the same plate").check();
+    await page.getByLabel("Time of a.jpg").fill("2023-08-01T10:00");
+    await page.getByLabel("Time of b.jpg").fill("2023-08-02T10:00");
+    await page.locator("svg.curves").waitFor();
+    await page.getByText("Values as a table").click();
+    await check("series");
+    await page.locator(".series-plants .plant-button").first().click();
+    await check("series with a selected plant");
     await page.route("**/v1/rollouts", (route) => route.fulfill({ json: CANARY_ROLLOUTS }));
     await page.route("**/v1/models", (route) => route.fulfill({ json: [] }));
     await button("Models").click();
@@ -175,6 +187,10 @@ describe("touch on a tablet", () => {
     await page.locator(".plant-button").first().tap();
     await page.locator(".plant-button").first().scrollIntoViewIfNeeded();
     expect(await smallTargets(page)).toEqual([]);
+    await page.getByRole("button", { name: "Series" }).tap();
+    await page.getByText("at least two measured photographs").waitFor();
+    expect(await smallTargets(page)).toEqual([]);
+    await page.getByRole("button", { name: "Photographs" }).tap();
     const session = await context.newCDPSession(page);
     const box = await page.getByRole("application").boundingBox();
     const [x, y] = [(box?.x ?? 0) + (box?.width ?? 0) / 2, (box?.y ?? 0) + (box?.height ?? 0) / 2];

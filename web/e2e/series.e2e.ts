@@ -67,6 +67,20 @@ describe("the series of a plate", () => {
     ).toBe(2000);
   });
 
+  it("keeps the zoom from one photograph to the next", async () => {
+    const scale = () =>
+      page.locator(".photograph").evaluate((image) => new DOMMatrix(getComputedStyle(image).transform).a);
+    const fitted = await scale();
+    await page.getByRole("button", { name: "Zoom in" }).click();
+    await settle(page);
+    const zoomed = await scale();
+    expect(zoomed).toBeGreaterThan(1.2 * fitted);
+    await page.getByRole("button", { name: "Earlier photograph" }).click();
+    await settle(page);
+    expect(await scale()).toBeCloseTo(zoomed, 5);
+    await page.getByRole("button", { name: "Fit" }).click();
+  });
+
   it("links a point of a curve with the photograph and the plant", async () => {
     const mark = page.locator('[data-trait="primary_root_length"] circle[data-photograph="1"]').first();
     const track = await mark.evaluate((point) => point.closest("[data-track]")?.getAttribute("data-track"));

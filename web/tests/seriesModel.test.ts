@@ -139,16 +139,25 @@ describe("the request", () => {
 
 describe("numbers of plants", () => {
   it("are those of the tracks on each photograph, and negative without a track", () => {
-    const numbered = DAYS.map((found, index) =>
-      numberByTrack(entry(index, found), { ...PLATE, tracks: PLATE.tracks.slice(0, 2) }, index),
-    );
-    expect(numbered.map(({ plants }) => plants.map(({ id }) => id))).toEqual([
+    const plate = { ...PLATE, tracks: PLATE.tracks.slice(0, 2) };
+    const numbered = DAYS.map((_, index) => numberByTrack(ENTRIES, plate, index));
+    expect(numbered.map((each) => each?.plants.map(({ id }) => id))).toEqual([
       [1, -2],
       [1, 2, -3],
       [1, 2],
     ]);
     expect(numbered[1]?.phenotype.plants.map(({ id }) => id)).toEqual([1, 2, -3]);
     expect(numbered[1]?.plants[1]?.roots[0]?.id).toBe("2");
+    expect(numberByTrack([undefined, ...ENTRIES], plate, 0)).toBeNull();
+  });
+
+  it("come with one image for photographs of one size, so that the zoom stays", () => {
+    const small = structuredClone(DAYS[1]);
+    small.image = { ...small.image, width: 200 };
+    const entries = [ENTRIES[0], entry(2, small), ENTRIES[2]];
+    const [first, second, third] = entries.map((_, index) => numberByTrack(entries, PLATE, index));
+    expect(third?.phenotype.image).toBe(first?.phenotype.image);
+    expect(second?.phenotype.image.width).toBe(200);
   });
 });
 

@@ -158,7 +158,7 @@ function PlateView(props: PlateViewProps) {
     <>
       <Stage
         plate={plate}
-        entry={entries[photograph]}
+        entries={entries}
         photograph={photograph}
         track={selected}
         onPhotograph={onPhotograph}
@@ -221,14 +221,14 @@ function allCurves(
 /** The photograph at the slider with its roots. A click on a root selects its plant. */
 function Stage({
   plate,
-  entry,
+  entries,
   photograph,
   track,
   onPhotograph,
   onTrack,
 }: {
   plate: PlateSeries;
-  entry: Entry | undefined;
+  entries: readonly (Entry | undefined)[];
   photograph: number;
   track: number | null;
   onPhotograph: (index: number) => void;
@@ -237,10 +237,8 @@ function Stage({
   const [layers, setLayers] = useState(SHOWN);
   const [flag, setFlag] = useState<Flag | null>(null);
   const viewer = useRef<ViewerHandle>(null);
-  const numbered = useMemo(
-    () => (entry === undefined ? null : numberByTrack(entry, plate, photograph)),
-    [entry, plate, photograph],
-  );
+  const entry = entries[photograph];
+  const numbered = useMemo(() => numberByTrack(entries, plate, photograph), [entries, plate, photograph]);
   const selection: Selection = { plant: track, root: null, point: null };
   return (
     <section className="stage" aria-label={entry?.name ?? strings.series.title}>

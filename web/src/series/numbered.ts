@@ -8,8 +8,22 @@ export interface NumberedPhotograph {
   plants: readonly EditedPlant[];
 }
 
-/** Return the photograph with the numbers of the tracks. A plant that is in no track gets a negative number. */
-export function numberByTrack(entry: Entry, plate: PlateSeries, photograph: number): NumberedPhotograph {
+/**
+ * Return a photograph with the numbers of the tracks. A plant that is in no track gets a negative number. Photographs of one
+ * size share their metadata, so that the viewer keeps its zoom from one to the next.
+ */
+export function numberByTrack(
+  entries: readonly (Entry | undefined)[],
+  plate: PlateSeries,
+  photograph: number,
+): NumberedPhotograph | null {
+  const entry = entries[photograph];
+  if (entry === undefined) return null;
+  const { width, height } = entry.phenotype.image;
+  const first = entries.find((each) => {
+    const image = each?.phenotype.image;
+    return image?.width === width && image.height === height;
+  });
   const tracks = new Map<number, number>();
   for (const track of plate.tracks)
     for (const observation of track.observations)
@@ -19,7 +33,11 @@ export function numberByTrack(entry: Entry, plate: PlateSeries, photograph: numb
     id: tracks.get(plant.id) ?? -plant.id,
   });
   return {
-    phenotype: { ...entry.phenotype, plants: entry.phenotype.plants.map(number) },
+    phenotype: {
+      ...entry.phenotype,
+      image: first?.phenotype.image ?? entry.phenotype.image,
+      plants: entry.phenotype.plants.map(number),
+    },
     plants: entry.plants.map(number),
   };
 }

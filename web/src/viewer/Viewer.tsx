@@ -394,7 +394,7 @@ function useObjectUrl(file: File): string | null {
   useEffect(() => {
     const created = URL.createObjectURL(file);
     setUrl(created);
-    return () => URL.revokeObjectURL(created);
+    return () => void setTimeout(() => URL.revokeObjectURL(created), 10_000); // it may still load
   }, [file]);
   return url;
 }
