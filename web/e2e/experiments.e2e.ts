@@ -2,12 +2,13 @@
  * Experiments in Chromium against a running platform, with files and folders that are dropped: the same variables as
  * `page.e2e.ts`.
  */
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { type Browser, type CDPSession, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { accessibilityProblems as accessibilityProblemsOf } from "./support";
 
 const URL_OF_PAGE = process.env["THALE_URL"] ?? "";
 const PLATES = (process.env["THALE_PLATES"] ?? "").split(":");
@@ -143,6 +144,51 @@ describe("experiments", () => {
     await row.getByText("genotype, treatment").waitFor();
     await screenshot("experiments");
     expect(await accessibilityProblems()).toEqual([]);
+  });
+
+  it("shows distributions under the Content-Security-Policy, and saves them", async () => {
+    const own = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
+    const problems: string[] = [];
+    own.on("console", (message) => {
+      if (message.type() === "error") problems.push(message.text());
+    });
+    own.on("pageerror", (error) => problems.push(String(error)));
+    await own.goto(URL_OF_PAGE);
+    await own.getByRole("button", { name: "Experiments" }).click();
+    await own.getByRole("button", { name: NAME }).click();
+    await own.getByRole("button", { name: "Show distributions" }).click();
+    await own.locator("svg.boxplot").waitFor({ timeout: 30_000 });
+    const groups = () =>
+      own
+        .locator(".boxplot [data-group]")
+        .evaluateAll((boxes) => boxes.map((box) => box.getAttribute("data-group")));
+    expect(await groups()).toEqual(["", "col-0"]);
+    await own.getByLabel("Divide by").selectOption({ label: "treatment" });
+    await own.getByText("NaCl, 50 mM", { exact: true }).first().waitFor();
+    expect(await accessibilityProblemsOf(own)).toEqual([]);
+    for (const [button, start] of [
+      ["Figure (SVG)", "<svg"],
+      ["Figure (PNG)", "\x89PNG"],
+    ] as const) {
+      const [file] = await Promise.all([
+        own.waitForEvent("download"),
+        own.getByRole("button", { name: button }).click(),
+      ]);
+      const bytes = await readFile(await file.path());
+      expect(bytes.subarray(0, 4).toString("latin1")).toBe(start);
+      expect(bytes.length).toBeGreaterThan(3000);
+      expect(file.suggestedFilename()).toMatch(/^Drop_\d+_primary_root_length_mm_by_genotype\.(svg|png)$/);
+    }
+    if (SCREENSHOTS !== undefined) {
+      await own.locator(".distributions").screenshot({ path: `${SCREENSHOTS}/distributions.png` });
+      await own.getByLabel("Colour theme").selectOption("dark");
+      await own.locator(".distributions").screenshot({ path: `${SCREENSHOTS}/distributions-dark.png` });
+    }
+    await own.setViewportSize({ width: 414, height: 896 });
+    const overflow = await own.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    expect(problems).toEqual([]);
+    await own.close();
   });
 
   it("adds files that are dropped elsewhere to the photographs", async () => {

@@ -305,6 +305,52 @@ export const strings = {
     csv: "Download traits as CSV",
     xlsx: "Download traits as Excel",
   },
+  plots: {
+    title: "Distributions",
+    show: "Show distributions",
+    hide: "Hide distributions",
+    loadFailed: "The distributions could not be loaded. Check that the server runs, and show them again.",
+    noPlants: "No plant is measured yet.",
+    noValues: "No plant has a value of this trait. Choose another trait, or include doubtful values.",
+    tooManyGroups: (found: number, max: number) =>
+      `The choice has ${found} groups, and a figure shows up to ${max}. Choose a factor with fewer levels.`,
+    tooManySubgroups: (found: number, max: number) =>
+      `The second factor has ${found} levels, and a figure shows up to ${max}. Choose another one.`,
+    trait: "Trait",
+    factor: "Group by",
+    second: "Divide by",
+    noFactor: "–",
+    onlyOk: "Only values that are ok",
+    byPlate: "One value per plate: the median of its plants",
+    allPlants: "all plants",
+    noLevel: "not stated",
+    group: "Group",
+    count: (values: number) => `n = ${values}`,
+    doubtful: (value: string) => `${value}, doubtful`,
+    yAxis: (name: string, unit: string) => (unit === "" ? name : `${name} (${unit})`),
+    chart: (trait: string, groups: number) =>
+      `Boxplots of ${trait}, ${groups === 1 ? "1 group" : `${groups} groups`}. The table of numbers has the same values.`,
+    source: (name: string, values: number, plates: number, byPlate: boolean, models: string) =>
+      `${name}: ${
+        byPlate
+          ? values === 1
+            ? "median of 1 plate"
+            : `medians of ${values} plates`
+          : `${values === 1 ? "1 plant" : `${values} plants`} on ${plates === 1 ? "1 plate" : `${plates} plates`}`
+      }, measured by ${models}.`,
+    rules: (onlyOutliers: boolean) =>
+      `Boxes are quartiles (type 7) with the median; whiskers reach the last value within 1.5 interquartile ranges. Points are ${
+        onlyOutliers ? "the values beyond them" : "the single values"
+      }.`,
+    hollow: "Hollow points are values whose quality is not ok.",
+    leftOut: "Values whose quality is not ok are left out.",
+    summary: "Numbers as a table",
+    columns: ["Values", "Plates", "Not ok"],
+    summaryColumns: ["Lower whisker", "First quartile", "Median", "Third quartile", "Upper whisker"],
+    svg: "Figure (SVG)",
+    png: "Figure (PNG)",
+    pngFailed: "This browser cannot draw the figure as PNG. Save it as SVG.",
+  },
   stored: {
     title: "Stored corrections",
     reason: "Reason",

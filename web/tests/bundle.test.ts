@@ -17,8 +17,8 @@ it.runIf(existsSync(FILES))("keeps the built page below 400 kB gzipped, without 
   const loadedBytes = loaded.reduce((sum, asset) => sum + gzipSync(asset).length, gzipSync(index).length);
   expect(bytes).toBeLessThan(MAX_GZIPPED_BYTES);
   expect(loaded.some((asset) => asset.includes("acquireTokenSilent("))).toBe(false);
-  // the series is a chunk of its own, with its style sheet
-  for (const mark of ["series-photographs", "--curve-0"]) {
+  // the series and the distributions are chunks of their own, with their style sheets
+  for (const mark of ["series-photographs", "--curve-0", "plot-choices"]) {
     expect(assets.some((asset) => asset.includes(mark))).toBe(true);
     expect(loaded.some((asset) => asset.includes(mark))).toBe(false);
   }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { App } from "../src/App";
 import { ApiClient, ApiError } from "../src/api/client";
 import type { Phenotype, SeriesRequest, SeriesResult } from "../src/api/types";
-import { toSvgText } from "../src/series/saveSvg";
+import { toSvgText } from "../src/charts/saveSvg";
 import { DAYS, measured, PLATE, result, SCALE, timed, track } from "./sampleSeries";
 
 beforeEach(() => {

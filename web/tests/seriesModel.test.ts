@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { LIGHT_CURVES } from "../src/charts/curveColours";
 import { axesOf, bandOf, runsOf, spreadLabels } from "../src/series/chartScale";
 import { DEFAULT_CHOICES } from "../src/series/choices";
-import { LIGHT_CURVES } from "../src/series/curveColours";
 import { type CurvePoint, curvesOf, flagsOf, plantOn } from "../src/series/curves";
 import { parseExifTime } from "../src/series/exifTime";
 import { numberByTrack } from "../src/series/numbered";
@@ -280,7 +280,7 @@ describe("EXIF", () => {
 });
 
 describe("colours of curves", () => {
-  const css = readFileSync(new URL("../src/series/series.css", import.meta.url), "utf8");
+  const css = readFileSync(new URL("../src/charts/curveColours.css", import.meta.url), "utf8");
   const themes = [...css.matchAll(/\{((?:\s*--curve-\d: #[0-9a-f]{6};)+)/g)].map(([, block]) =>
     [...(block ?? "").matchAll(/#[0-9a-f]{6}/g)].map(([colour]) => colour),
   );

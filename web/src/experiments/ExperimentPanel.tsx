@@ -5,6 +5,7 @@ import { DropZone } from "../components/DropZone";
 import { OptionsForm } from "../components/OptionsForm";
 import { save } from "../downloads";
 import type { Selection } from "../model/files";
+import { DistributionsPanel } from "../plots/DistributionsPanel";
 import { strings } from "../strings";
 import { describeError } from "../useMeasurements";
 import { DesignEditor } from "./DesignEditor";
@@ -133,6 +134,13 @@ export function ExperimentPanel({
         onOpen={(image) => void openImage(client, id, image).then(onOpenImage, fail)}
         onMore={cursor === null ? null : () => void showMore()}
       />
+      {experiment !== null && experiment.measured > 0 && (
+        <DistributionsPanel
+          experiment={experiment}
+          readTable={() => downloadTable(client, id, "text/csv")}
+          describeFailure={(reason) => describeError(reason).message}
+        />
+      )}
       {images.length > 0 && (
         <div className="row">
           <button type="button" onClick={() => void download("text/csv", ".csv")}>

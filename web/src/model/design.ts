@@ -41,7 +41,7 @@ function delimiterOf(text: string): string {
 }
 
 /** Split a text into lines of cells. A quoted cell may contain the delimiter, line ends and doubled quotes. */
-function splitCells(text: string, delimiter: string): { lines: string[][]; unclosed: number | null } {
+export function splitCells(text: string, delimiter: string): { lines: string[][]; unclosed: number | null } {
   const lines: string[][] = [];
   let line: string[] = [];
   let at = 0;

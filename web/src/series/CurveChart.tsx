@@ -1,5 +1,6 @@
 import { type MouseEvent, type Ref, useId, useMemo } from "react";
 import type { PlateSeries } from "../api/types";
+import { curveColour, curveIndex } from "../charts/curveColours";
 import { formatNumber, formatUnit } from "../model/format";
 import { strings } from "../strings";
 import {
@@ -14,7 +15,6 @@ import {
   spreadLabels,
   WIDTH,
 } from "./chartScale";
-import { curveColour, curveIndex } from "./curveColours";
 import { CURVE_TRAITS, type Curve, type CurvePoint, type CurveTrait, hoursOf } from "./curves";
 
 const TEXT = "#17211d";

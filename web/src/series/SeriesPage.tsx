@@ -1,5 +1,6 @@
-import { Component, lazy, type ReactNode, Suspense, useState } from "react";
+import { lazy, type ReactNode, Suspense, useState } from "react";
 import type { ApiClient } from "../api/client";
+import { LoadBoundary } from "../components/LoadBoundary";
 import type { Photograph } from "../model/photographs";
 import { strings } from "../strings";
 import { type Choices, DEFAULT_CHOICES } from "./choices";
@@ -27,7 +28,15 @@ export function SeriesPage(props: SeriesProps) {
   // a new one each time, because React keeps the failure of the first
   const [SeriesView] = useState(() => lazy(() => import("./SeriesView")));
   return (
-    <LoadBoundary>
+    <LoadBoundary
+      fallback={
+        <main className="page">
+          <p role="alert" className="error-text">
+            {strings.series.loadFailed}
+          </p>
+        </main>
+      }
+    >
       <Suspense
         fallback={
           <main className="page">
@@ -39,24 +48,4 @@ export function SeriesPage(props: SeriesProps) {
       </Suspense>
     </LoadBoundary>
   );
-}
-
-/** Without it, a script that cannot be loaded would remove the page with all unsaved corrections. */
-class LoadBoundary extends Component<{ children: ReactNode }, { hasFailed: boolean }> {
-  override state = { hasFailed: false };
-
-  static getDerivedStateFromError(): { hasFailed: boolean } {
-    return { hasFailed: true };
-  }
-
-  override render(): ReactNode {
-    if (!this.state.hasFailed) return this.props.children;
-    return (
-      <main className="page">
-        <p role="alert" className="error-text">
-          {strings.series.loadFailed}
-        </p>
-      </main>
-    );
-  }
 }

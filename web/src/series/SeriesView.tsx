@@ -1,6 +1,7 @@
 import { useMemo, useRef, useState } from "react";
 import type { ApiClient } from "../api/client";
 import type { Flag, PlateSeries, SeriesPhotograph } from "../api/types";
+import { saveSvg } from "../charts/saveSvg";
 import { FlagNote, LayerToggles, ZoomButtons } from "../components/ViewerControls";
 import { save } from "../downloads";
 import { strings } from "../strings";
@@ -15,7 +16,6 @@ import { numberByTrack } from "./numbered";
 import { PhotographList, SeriesSettings } from "./PhotographList";
 import { FlagMessages, PlantList } from "./PlantList";
 import type { SeriesProps } from "./SeriesPage";
-import { saveSvg } from "./saveSvg";
 import { chosenEntries, type Entry, entriesOf } from "./seriesRequest";
 import { TimeSlider } from "./TimeSlider";
 import { useSeries } from "./useSeries";

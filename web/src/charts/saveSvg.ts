@@ -1,4 +1,4 @@
-/** The growth curves as a file for a publication: white ground, and no marks of the page. */
+/** Charts as files for a publication: white ground, and no marks of the page. */
 import { save } from "../downloads";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
@@ -31,4 +31,30 @@ export function toSvgText(chart: SVGSVGElement): string {
 
 export function saveSvg(chart: SVGSVGElement, name: string): void {
   save(new Blob([toSvgText(chart)], { type: "image/svg+xml" }), name);
+}
+
+const PNG_WIDTH_PX = 2400;
+
+/** Save a chart as PNG, wide enough for a printed page. Rejects if the browser cannot draw it. */
+export async function savePng(chart: SVGSVGElement, name: string): Promise<void> {
+  const address = URL.createObjectURL(new Blob([toSvgText(chart)], { type: "image/svg+xml" }));
+  try {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = PNG_WIDTH_PX;
+    canvas.height = Math.round((PNG_WIDTH_PX * image.naturalHeight) / image.naturalWidth);
+    canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
+    const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
+    if (blob === null) throw new Error("no PNG");
+    save(blob, name);
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}
+
+/** Return a text as the name of a file, without the extension. */
+export function fileName(text: string): string {
+  return text.replaceAll(/[^\p{L}\p{N}.-]+/gu, "_").replace(/^[._]+/, "") || "chart";
 }
