@@ -305,15 +305,13 @@ NEIGHBOURS_SHARE_2_MM = """
     .........
     ......B..
 """
-NEIGHBOURS_SHARE_3_MM = NEIGHBOURS_SHARE_2_MM.replace("......Y..", ".........\n    ......Y..")
 
 
-@pytest.mark.parametrize(
-    ("drawing", "lateral", "plant"), [(NEIGHBOURS_SHARE_2_MM, "DXYE", 1), (NEIGHBOURS_SHARE_3_MM, "YE", 0)]
-)
-def test_lateral_shares_up_to_2_5_mm_with_a_neighbour(drawing: str, lateral: str, plant: int) -> None:
-    # A lateral of the plant at D follows the neighbour's primary root from X to Y. Above 2.5 mm, the rest counts as a
-    # lateral of that root.
+@pytest.mark.parametrize(("shared_mm", "lateral", "plant"), [(2, "DXYE", 1), (3, "DXYE", 1), (7, "YE", 0)])
+def test_lateral_shares_a_few_mm_with_a_neighbour(shared_mm: int, lateral: str, plant: int) -> None:
+    # A lateral of the plant at D follows the neighbour's primary root from X to Y. Above 2.5 mm, the rest is a lateral
+    # of that root at first, and DX takes it over. After 7 mm, DX is too far away.
+    drawing = NEIGHBOURS_SHARE_2_MM.replace("......Y..", ".........\n    " * (shared_mm - 2) + "......Y..")
     example = draw_graph(drawing, "AX", "XY", "YB", "DG", "DX", "YE")
     tips = {tip: example.landmark_at(tip, "primary_tip") for tip in "BG"}
     roots = roots_of(example, "AD", tips)

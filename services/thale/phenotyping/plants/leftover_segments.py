@@ -1,7 +1,8 @@
 """Assignment of segments that are on no path from a base to a tip.
 
 A lateral that ends at another root has no end in the skeleton, so its segments remain unassigned at first. They are
-extended to a tip, joined to a lateral, or, if they are long, become a lateral of their own.
+extended to a tip, joined to a lateral, or, if they are long, become a lateral of their own. The lateral of a neighbour
+that continues such a segment is the wrong plant's, because its path would leave visible root without an end (ADR 0167).
 """
 
 import heapq
@@ -16,11 +17,19 @@ from thale.phenotyping.plants.path_search import (
     outgoing_edges,
     path_to,
 )
-from thale.phenotyping.plants.root_assignment import RootAssignment, TracedRoot, find_extension, is_hypocotyl
+from thale.phenotyping.plants.root_assignment import (
+    RootAssignment,
+    RootExtension,
+    TracedRoot,
+    find_extension,
+    is_hypocotyl,
+)
 
 _MIN_UNENDED_LATERAL_MM = 8.0
 """Shorter segments without a tip landmark and without an end are mostly parts of a root that ends elsewhere."""
 _MIN_LEFTOVER_MM = 0.7
+_MIN_TAKEOVER_MM = 1.0
+"""Minimum length of a segment that takes over the lateral of another plant. At 0.7 mm, the gain is smaller."""
 _SHARED_COST_PER_MM = 0.15
 _MAX_EXTENSION_COST = 1.0
 
@@ -100,22 +109,20 @@ def _extend_to_tip(assignment: RootAssignment, segment_assignment: TipAssignment
     if extension.plant != plant or not extension.edges or extension.edges[-1] != edge:
         return False
     end_nodes = {edge_target(assignment.graph, root.edges[-1]) for root in assignment.roots}
+    can_take_over = assignment.graph.segments[edge[0]].length >= assignment.graph.maps.mm_to_px(_MIN_TAKEOVER_MM)
     lateral_by_first_edge = {
         root.edges[0]: index
         for index, root in enumerate(assignment.roots)
-        if root.parent is not None and root.plant == plant
+        if root.parent is not None and (root.plant == plant or (can_take_over and not root.resolved_by_lane))
     }
     for onward_path in _onward_paths(assignment, edge, lateral_by_first_edge):
         if onward_path and onward_path[-1] in lateral_by_first_edge:
             index = lateral_by_first_edge[onward_path[-1]]
             if extension.parent is None or _is_descendant(assignment, extension.parent, index):
                 continue
+            _prepend(assignment, index, extension, onward_path[:-1])
             root = assignment.roots[index]
-            root.edges = [*extension.edges, *onward_path[:-1], *root.edges]
-            root.parent = extension.parent
             root.ambiguous_at_xy = root.ambiguous_at_xy or segment_assignment.ambiguous_at_xy
-            for number, _ in extension.edges:
-                assignment.owner_of_segment.setdefault(number, index)
             return True
         node = edge_target(assignment.graph, onward_path[-1] if onward_path else edge)
         if node in assignment.tips and node not in end_nodes:
@@ -133,6 +140,19 @@ def _extend_to_tip(assignment: RootAssignment, segment_assignment: TipAssignment
             )
             return True
     return False
+
+
+def _prepend(
+    assignment: RootAssignment, index: int, extension: RootExtension, onward_path: tuple[DirectedEdge, ...]
+) -> None:
+    """Add edges at the start of a lateral. It becomes a lateral of the plant and the root of these edges."""
+    root = assignment.roots[index]
+    root.edges = [*extension.edges, *onward_path, *root.edges]
+    root.parent = extension.parent
+    for number, _ in extension.edges:
+        assignment.owner_of_segment.setdefault(number, index)
+    if root.plant != extension.plant:
+        assignment.move_root(index, extension.plant)
 
 
 def _onward_paths(

@@ -54,8 +54,25 @@ class RootAssignment:
         """Add a root and assign the segments and nodes to it that have no owner."""
         index = len(self.roots)
         self.roots.append(root)
+        for number, _ in root.edges:
+            self.owner_of_segment.setdefault(number, index)
+        self._assign_nodes(index)
+
+    def move_root(self, index: int, plant: int) -> None:
+        """Move a root and all its laterals to another plant. Their former plant is the rival, without a margin."""
+        moved = {index}
+        while more := {child for child, root in enumerate(self.roots) if root.parent in moved} - moved:
+            moved |= more
+        for number in moved:
+            root = self.roots[number]
+            root.plant, root.rival, root.margin, root.resolved_by_lane = plant, root.plant, 0.0, False
+        self.owner_at_node.clear()
+        for number in range(len(self.roots)):
+            self._assign_nodes(number)
+
+    def _assign_nodes(self, index: int) -> None:
+        root = self.roots[index]
         for edge in root.edges:
-            self.owner_of_segment.setdefault(edge[0], index)
             for node in (edge_target(self.graph, (edge[0], not edge[1])), edge_target(self.graph, edge)):
                 self.owner_at_node.setdefault((root.plant, node), index)
 
