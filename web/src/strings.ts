@@ -206,6 +206,7 @@ export const strings = {
     noPhotographs: "Drop the photographs of one plate on several days, or measure them under Photographs.",
     tooFew: "A series needs at least two measured photographs with a time.",
     waiting: (measured: number, total: number) => `${measured} of ${total} photographs measured`,
+    allLeftOut: "No two photographs can be followed. The reasons are next to their names.",
     following: "The plants are followed…",
     failed: "The plants cannot be followed.",
     retry: "Try again",

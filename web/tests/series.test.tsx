@@ -205,7 +205,7 @@ describe("failures", () => {
 
   it("of all photographs together are shown once", async () => {
     let isRefused = true;
-    await open(DAYS, ({ photographs }) => {
+    const { requests } = await open(DAYS, ({ photographs }) => {
       if (isRefused && photographs.length > 1)
         throw new ApiError("each has another plate", 422, null, "Invalid parameter");
       return result(PLATE);
@@ -213,6 +213,7 @@ describe("failures", () => {
     expect((await screen.findByRole("alert", {}, { timeout: 5000 })).textContent).toBe(
       "The plants cannot be followed. Invalid parameter. each has another plate",
     );
+    expect(requests.map(({ photographs }) => photographs.length)).toEqual([3, 1, 1, 1]);
     isRefused = false;
     fireEvent.click(screen.getByRole("button", { name: "Try again" }));
     await chart();
@@ -239,6 +240,8 @@ describe("downloads", () => {
     expect(parsed.querySelector("parsererror")).toBeNull();
     expect(text).not.toMatch(/currentColor|class=|style=|chart-hit|transparent/);
     expect(text).toContain('stroke="#1f74ad"');
+    const radii = [...parsed.querySelectorAll("circle")].map((point) => point.getAttribute("r"));
+    expect(new Set(radii)).toEqual(new Set(["3.2"])); // the shown photograph is no part of the file
     expect(parsed.documentElement.getAttribute("width")).toBe("408");
     expect(svg.querySelector(".chart-hit")).not.toBeNull(); // the page keeps its own
   });

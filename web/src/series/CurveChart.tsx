@@ -1,7 +1,7 @@
 import { type MouseEvent, type Ref, useId, useMemo } from "react";
 import type { PlateSeries } from "../api/types";
 import { curveColour, curveIndex } from "../charts/curveColours";
-import { formatNumber, formatUnit } from "../model/format";
+import { formatUnit } from "../model/format";
 import { strings } from "../strings";
 import {
   type Axes,
@@ -10,17 +10,21 @@ import {
   format,
   heightOf,
   PLOT,
+  POINT_RADIUS,
   panelTop,
   runsOf,
   spreadLabels,
   WIDTH,
 } from "./chartScale";
 import { CURVE_TRAITS, type Curve, type CurvePoint, type CurveTrait, hoursOf } from "./curves";
+import { describePoint, formatHours } from "./pointWords";
 
 const TEXT = "#17211d";
 const MUTED = "#56635d";
 const GRID = "#d5dcd9";
 const GROUND = "#ffffff";
+/** Ring around the values of the photograph that is shown. */
+const RING_RADIUS = 6;
 
 export interface CurveChartProps {
   ref?: Ref<SVGSVGElement>;
@@ -325,19 +329,34 @@ function Point({
   isShown: boolean;
 }) {
   const isDoubtful = point.doubts.length > 0;
+  const [x, y] = [axes.x(point.hours), axes.y(point.value)];
   return (
-    <circle
-      className={isDoubtful ? "point doubtful" : "point"}
-      data-photograph={point.photograph}
-      cx={format(axes.x(point.hours))}
-      cy={format(axes.y(point.value))}
-      r={isShown ? 4.6 : 3.2}
-      fill={isDoubtful ? GROUND : "currentColor"}
-      stroke="currentColor"
-      strokeWidth="1.6"
-    >
-      <title>{describePoint(track, point)}</title>
-    </circle>
+    <>
+      <circle
+        className={isDoubtful ? "point doubtful" : "point"}
+        data-photograph={point.photograph}
+        cx={format(x)}
+        cy={format(y)}
+        r={POINT_RADIUS}
+        fill={isDoubtful ? GROUND : "currentColor"}
+        stroke="currentColor"
+        strokeWidth="1.6"
+      >
+        <title>{describePoint(track, point)}</title>
+      </circle>
+      {isShown && (
+        <rect
+          className="chart-now"
+          x={format(x - RING_RADIUS)}
+          y={format(y - RING_RADIUS)}
+          width={2 * RING_RADIUS}
+          height={2 * RING_RADIUS}
+          rx={RING_RADIUS}
+          fill="none"
+          stroke={TEXT}
+        />
+      )}
+    </>
   );
 }
 
@@ -374,22 +393,4 @@ function Labels({
       ))}
     </g>
   );
-}
-
-/** Return a value in words: the number, its interval, and what makes it doubtful. */
-export function describePoint(track: number, { hours, value, interval, unit, doubts }: CurvePoint): string {
-  const text = `${formatNumber(value, unit)} ${formatUnit(unit)}`.trim();
-  const bounds = interval === null ? "" : interval.map((bound) => formatNumber(bound, unit)).join(" – ");
-  return [strings.series.point(track, formatHours(hours), text, bounds), ...doubts.map(doubtWords)].join(
-    ", ",
-  );
-}
-
-export function doubtWords(code: string): string {
-  const qualities = strings.table.qualities as Record<string, string>;
-  return strings.series.flagWords[code] ?? qualities[code] ?? code.replaceAll("_", " ");
-}
-
-export function formatHours(hours: number): string {
-  return String(Math.round(hours * 10) / 10);
 }

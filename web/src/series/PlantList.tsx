@@ -3,8 +3,8 @@ import { Swatch } from "../components/TraitPanel";
 import { formatNumber } from "../model/format";
 import { strings } from "../strings";
 import { plantColour } from "../viewer/colours";
-import { doubtWords } from "./CurveChart";
 import { type Curve, flagsOf, type PlacedFlag } from "./curves";
+import { doubtWords } from "./pointWords";
 
 export interface PlantListProps {
   plate: PlateSeries;

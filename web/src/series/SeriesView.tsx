@@ -90,7 +90,9 @@ export default function SeriesView(props: SeriesProps) {
                 ? strings.series.waiting(entries.length, chosen.length)
                 : series.isFollowing
                   ? strings.series.following
-                  : strings.series.tooFew}
+                  : series.failures.size > 0
+                    ? strings.series.allLeftOut
+                    : strings.series.tooFew}
             </p>
           )}
         </section>

@@ -1,7 +1,7 @@
 import type { PlateSeries } from "../api/types";
 import { strings } from "../strings";
-import { formatHours } from "./CurveChart";
 import { hoursOf } from "./curves";
+import { formatHours } from "./pointWords";
 import { describeTime, formatTime } from "./times";
 
 /** The photographs of a plate in the order of time. */

@@ -1,8 +1,8 @@
 import type { PlateSeries } from "../api/types";
 import { formatNumber, formatUnit } from "../model/format";
 import { strings } from "../strings";
-import { doubtWords, formatHours } from "./CurveChart";
 import { CURVE_TRAITS, type Curve, type CurvePoint, type CurveTrait, hoursOf } from "./curves";
+import { doubtWords, formatHours } from "./pointWords";
 
 /** The values of the curves as a table, for screen readers and for reading numbers. */
 export function ValueTable({

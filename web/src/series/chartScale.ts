@@ -8,6 +8,7 @@ export const PLOT = { left: 46, right: WIDTH - 24, top: 24, height: 112 } as con
 const HOUR_STEPS = [1, 2, 3, 6, 12, 24, 48, 72, 96, 168, 336, 672];
 const MAX_HOUR_TICKS = 7;
 const MAX_VALUE_TICKS = 4;
+export const POINT_RADIUS = 3.2;
 const LABEL_HEIGHT = 10;
 /** Largest ratio of the axis to the highest value. */
 const MAX_HEADROOM = 1.4;
