@@ -5,6 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from observability.dashboards import slo_thresholds
 from observability.dashboards.caller_panels import caller_panels, upload_panels
 from observability.dashboards.dashboard import ENVIRONMENT, VERSION, PanelRow, build_dashboard
+from observability.dashboards.experiment_panels import experiment_panels
 from observability.dashboards.links import Backend
 from observability.dashboards.panels import PanelBuilder, Query, Thresholds, heatmap_panel, time_series_panel
 from thale.slo import Slo
@@ -27,6 +28,7 @@ def build(slo: Slo, backend: Backend) -> Dashboard:
         ),
         PanelRow("Callers: credentials, limits, uploads", [*caller_panels(backend), *upload_panels()]),
         PanelRow("Input", _input_panels()),
+        PanelRow("Experiments: stored results, jobs, events", experiment_panels(backend)),
     ]
     description = "Rate, errors and duration of requests, by stage: facade, queues, models, post-processing."
     return build_dashboard("thale-request-path", "Request path", description, rows, backend, period="now-3h")

@@ -26,10 +26,6 @@ GRAFANA_INTERVALS = {"$__rate_interval": "5m", "$__interval": "1m", "$__range": 
 
 UNREAD_METRICS = {
     "thale_facade_idempotent_requests": "only clients that retry with a key cause it; operators query it on demand",
-    "thale_facade_prediction_cache_requests": "experiments are stored on one machine (`thale up`), without Grafana",
-    "thale_facade_job_images": "experiments are stored on one machine (`thale up`), without Grafana",
-    "thale_facade_webhook_events": "events are of experiments; the receiver's own monitoring sees a loss",
-    "thale_facade_webhook_events_waiting": "events are of experiments; the receiver's own monitoring sees a loss",
 }
 """Metrics that no query reads, with the reason why they are exported."""
 
