@@ -3,7 +3,7 @@
 from typing import get_args
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from thale.facade.inference import fallback
 from thale.facade.request import stage_timing
@@ -11,7 +11,7 @@ from thale.release.controller.decision import Action
 from thale.schemas import Verdict
 from thale.slo import read_slo
 from thale.telemetry import controller_metrics, labels, metrics
-from thale.telemetry.metric_table import Metric, MetricTable
+from thale.telemetry.metric_table import Label, Metric, MetricTable
 from thale.telemetry.server_timing import STEPS
 
 TABLES = (metrics.METRICS, controller_metrics.CONTROLLER_METRICS)
@@ -24,6 +24,17 @@ def test_metric_tables_contain_every_collector_once() -> None:
     assert [metric.collector for metric in ALL_METRICS] == [
         value for value in declared if value is not controller_metrics.CONTROLLER_REGISTRY
     ]
+
+
+def test_counter_starts_at_zero_with_each_label_value() -> None:
+    registry = CollectorRegistry()
+    outcome = Label.one_of("outcome", "outcome", ("delivered", "failed"))
+    table = MetricTable(registry)
+    table.counter("thale_test_events", "events", "Events.", outcome, starts_at_zero=True)
+    table.counter("thale_test_calls", "calls", "Calls.", outcome)
+    assert registry.get_sample_value("thale_test_events_total", {"outcome": "failed"}) == 0
+    assert registry.get_sample_value("thale_test_events_total", {"outcome": "delivered"}) == 0
+    assert registry.get_sample_value("thale_test_calls_total", {"outcome": "failed"}) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Label values come from the release state, from the code, or from a closed list. 
 unchanged, so the number of series is bounded. Tests compare these bounds with the exported series.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,9 +67,16 @@ class MetricTable:
     def __iter__(self) -> Iterator[Metric]:
         return iter(self._metrics)
 
-    def counter(self, name: str, unit: str, help_text: str, *labels: Label) -> Counter:
-        """Declare a counter."""
+    def counter(self, name: str, unit: str, help_text: str, *labels: Label, starts_at_zero: bool = False) -> Counter:
+        """Declare a counter.
+
+        With `starts_at_zero`, its series exist from the start of the process: a rate does not count the event with
+        which a series begins. All labels must have closed lists of values.
+        """
         counter = Counter(name, help_text, _names(labels), unit=_suffix(name, unit), registry=self.registry)
+        if starts_at_zero:
+            for values in itertools.product(*(label.values for label in labels)):
+                counter.labels(*values)
         self._metrics.append(Metric(counter, "counter", name, unit, help_text, labels))
         return counter
 

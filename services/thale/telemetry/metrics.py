@@ -125,15 +125,21 @@ PREDICTION_CACHE = METRICS.counter(
     "requests",
     "Measurements of images of experiments, by whether the store had the measurement already.",
     CACHE_OUTCOME,
+    starts_at_zero=True,
 )
 JOB_IMAGES = METRICS.counter(
-    "thale_facade_job_images", "images", "Attempts to measure images of jobs, by outcome.", JOB_OUTCOME
+    "thale_facade_job_images",
+    "images",
+    "Attempts to measure images of jobs, by outcome.",
+    JOB_OUTCOME,
+    starts_at_zero=True,
 )
 WEBHOOK_EVENTS = METRICS.counter(
     "thale_facade_webhook_events",
     "events",
     "Attempts to send events of jobs to the webhook, by outcome.",
     WEBHOOK_OUTCOME,
+    starts_at_zero=True,
 )
 WEBHOOK_WAITING = METRICS.gauge(
     "thale_facade_webhook_events_waiting", "events", "Events of jobs that the webhook has not accepted yet."
