@@ -43,7 +43,7 @@ class Contract:
         """Return the operation of a request path. A path without a template is preferred."""
         path = path.split("?")[0]
         for template, item in sorted(self._document["paths"].items(), key=lambda entry: entry[0].count("{")):
-            pattern = re.sub(r"\{[a-z_]+\}", "[^/]+", template)
+            pattern = re.sub(r"\{[a-z0-9_]+\}", "[^/]+", template)
             if re.fullmatch(pattern, path) and method.lower() in item:
                 operation: Mapping[str, Any] = item[method.lower()]
                 return operation

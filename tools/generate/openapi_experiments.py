@@ -33,6 +33,7 @@ EXPERIMENT_ERRORS: Mapping[str, ErrorTypes] = {
         errors.UnsupportedContentTypeError,
     ),
     "listImages": _OF_EXPERIMENT,
+    "getImage": (*_OF_EXPERIMENT, errors.UnknownImageError, errors.NotAcceptableError),
     "listMeasurements": _OF_EXPERIMENT,
     "getTable": (
         *_OF_EXPERIMENT,
@@ -61,6 +62,7 @@ EXPERIMENT_POSTS = frozenset(
 )
 EXPERIMENT_HEADERS: Mapping[str, tuple[str, ...]] = {
     "getMeasurement": ("ETag", "Cache-Control"),
+    "getImage": ("ETag", "Cache-Control", "Vary", "Content-Disposition", "X-Content-Type-Options"),
     "streamJobEvents": ("Cache-Control",),
 }
 EXPERIMENT_TAGS = {
@@ -189,6 +191,7 @@ EXPERIMENT_PARAMETERS: Mapping[str, tuple[str, object]] = {
     "plate": ("", "p1"),
     "state": ("", "quarantined"),
     "after": ("", 0),
+    "sha256": ("", _SHA256),
 }
 
 

@@ -52,7 +52,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "example": 'Bearer realm="thale"',
     },
     "ETag": {
-        "description": "Digest of the phenotype. Send it as If-None-Match.",
+        "description": "Digest of the phenotype, or of the bytes of an image. Send it as If-None-Match.",
         "schema": _TEXT,
         "example": f'"{_ETAG}"',
     },

@@ -35,6 +35,15 @@ class NewImage:
     plate: str
 
 
+@dataclass(frozen=True)
+class StoredImage:
+    """The bytes of an image of an experiment, with its name there and its format, such as JPEG."""
+
+    name: str
+    format: str
+    data: bytes
+
+
 class ImageStore:
     """Adds, lists and reads images."""
 
@@ -96,6 +105,19 @@ class ImageStore:
             ExperimentStoreError: If they cannot be read.
         """
         return self._blobs.get(sha256)
+
+    def read_of(self, experiment: str, sha256: str) -> StoredImage:
+        """Return an image of an experiment with its bytes.
+
+        Raises:
+            UnknownExperimentError, UnknownImageError: If one of them does not exist.
+            ExperimentStoreError: If the bytes cannot be read.
+        """
+        with self._database.read() as connection:
+            found = _get_image(connection, get_experiment(connection, experiment).id, sha256)
+            query = select(ImageRow.format).where(ImageRow.sha256 == sha256)
+            image_format = connection.execute(query).scalar_one()
+        return StoredImage(found.name, image_format, self._blobs.get(sha256))
 
     def list(self, experiment: str, limit: int, cursor: int) -> ExperimentImagePage:
         """Return a page of the images of an experiment, in the order of their addition.

@@ -20,6 +20,7 @@ from thale.facade.api import (
     health_routes,
     problems,
     v1,
+    v1_experiment_images,
     v1_experiments,
     v1_jobs,
     v1_measurements,
@@ -70,7 +71,13 @@ HEADER_MEMORY_BYTES = 320 * 2**20
 """Two copies of a body of 64 MiB while it is received, one while it is parsed, and the tags of a TIFF."""
 
 
-_EXPERIMENT_ROUTERS = (v1_experiments.router, v1_measurements.router, v1_jobs.router, brapi.router)
+_EXPERIMENT_ROUTERS = (
+    v1_experiments.router,
+    v1_experiment_images.router,
+    v1_measurements.router,
+    v1_jobs.router,
+    brapi.router,
+)
 
 
 def create_app(settings: FacadeSettings) -> FastAPI:

@@ -1,9 +1,7 @@
 /** Photographs of the store, opened for a correction. */
 import { type ApiClient, ApiError } from "../api/client";
-import type { Correction, CorrectionList, ExperimentImage, Measurement, Schemas } from "../api/types";
+import type { Correction, CorrectionList, ExperimentImage, Measurement } from "../api/types";
 import { strings } from "../strings";
-
-type ImagePage = Schemas["BrapiListResponse_BrapiImage_"];
 
 export interface OpenedImage {
   file: File;
@@ -19,20 +17,17 @@ export async function openImage(
   image: ExperimentImage,
 ): Promise<OpenedImage> {
   const id = encodeURIComponent(image.measurement_id ?? "");
-  const [measurement, corrections, found] = await Promise.all([
+  const path = `v1/experiments/${encodeURIComponent(experiment)}/images/${image.sha256}`;
+  const [measurement, corrections, content] = await Promise.all([
     client.json<Measurement>(`v1/measurements/${id}`),
     listCorrections(client, image.measurement_id ?? ""),
-    client.json<ImagePage>(`brapi/v2/images?pageSize=1000&imageName=${encodeURIComponent(image.name)}`),
+    client.blob(path, "image/*, application/octet-stream;q=0.5").catch((reason: unknown) => {
+      throw reason instanceof ApiError && reason.status === 404
+        ? new ApiError(strings.stored.missing(image.name), 404)
+        : reason;
+    }),
   ]);
-  const stored = found.result.data.find(
-    ({ additionalInfo: info }) => info["sha256"] === image.sha256 && info["studyDbId"] === experiment,
-  );
-  if (stored === undefined) throw new ApiError(strings.stored.missing(image.name), 404);
-  const content = await client.blob(
-    `brapi/v2/images/${encodeURIComponent(stored.imageDbId)}/imagecontent`,
-    "application/octet-stream",
-  );
-  const file = new File([content], image.name, { type: stored.mimeType });
+  const file = new File([content], image.name, { type: content.type });
   return { file, measurement, corrections };
 }
 

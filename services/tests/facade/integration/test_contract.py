@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from tests.support import sample_images, sample_phenotypes
+from tests.support import heic_files, sample_images, sample_phenotypes
 from tests.support.contract_validation import Contract
 from tests.support.corrections import traits_body
 from tests.support.drawn_dishes import dish
@@ -154,6 +155,7 @@ def test_experiments_match_the_document(send: Any, settings: FacadeSettings) -> 
     with_plants = f"/v1/measurements/{store_sample(settings.experiments_path, created.json['id'])}"
     assert len(send("GET", with_plants).json["phenotype"]["plants"]) == 2
     check_brapi(send, created.json["id"])
+    check_image_bytes(send, experiment)
     plant = {"id": 1, "roots": [{"id": "1", "points": [[1, 2], [3, 4]]}]}
     correction = json.dumps({"reason": "contract", "plants": [plant]}).encode()
     assert send("POST", f"{with_plants}/corrections", correction, **json_type).json["created_by"] == "local"
@@ -171,6 +173,27 @@ def test_experiments_match_the_document(send: Any, settings: FacadeSettings) -> 
         assert send(method, path).status == 404
     assert send("POST", "/v1/experiments", b'{"name": "contract"}', **json_type).status == 409
     assert send("DELETE", experiment).status == 200
+
+
+def check_image_bytes(send: Any, experiment: str) -> None:
+    """Read images of each format, and one that the client has already."""
+    pixels = sample_images.seedlings()
+    images = {
+        "image/jpeg": sample_images.jpeg(),
+        "image/png": sample_images.encode(Image.fromarray(pixels[:150]), "PNG"),
+        "image/tiff": sample_images.tiff(pixels),
+        "image/heic": heic_files.heic(heic_files.size(heic_files.SIDE, heic_files.SIDE)),
+    }
+    for media_type, data in images.items():
+        added = send("POST", f"{experiment}/images?name=%C3%BCber%20%22.x&measure=false", data).json
+        reply = send("GET", f"{experiment}/images/{added['sha256']}")
+        assert (reply.headers["content-type"], reply.body) == (media_type, data)
+    path = f"{experiment}/images/{added['sha256']}"
+    reply = send("GET", path, Accept="application/octet-stream")
+    assert (reply.headers["content-type"], reply.body) == ("application/octet-stream", data)
+    assert send("GET", path, Accept="image/gif").status == 406
+    assert send("GET", f"{experiment}/images/{'0' * 64}").status == 404
+    assert send("GET", f"{experiment}/images/none").status == 422
 
 
 def check_brapi(send: Any, experiment: str) -> None:

@@ -63,6 +63,25 @@ def test_image_is_measured_once_and_stored(facade: Facade) -> None:
     assert [item["is_current"] for item in measurements] == [False, True]
 
 
+def test_image_bytes_are_returned_while_an_experiment_has_them(facade: Facade) -> None:
+    experiment, other = create(facade), create(facade)
+    data = sample_images.encode(Image.fromarray(sample_images.seedlings(150)), "PNG")
+    added = add(facade, experiment, data, "mm_per_px=0.25&name=Tag%202%2Fgr%C3%B6%C3%9Fer%22%0A.png").json
+    path = f"/v1/experiments/{experiment}/images/{added['sha256']}"
+    reply = facade.get(path)
+    assert (reply.status, reply.body, reply.headers["content-type"]) == (200, data, "image/png")
+    assert reply.headers["content-disposition"] == "attachment; filename*=UTF-8''gr%C3%B6%C3%9Fer%22.png"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["etag"] == f'"{added["sha256"]}"'
+    known = facade.get(path, If_None_Match=f'W/"0", {reply.headers["etag"]}')
+    assert (known.status, known.body) == (304, b"")
+    head = facade.request("HEAD", path, b"")
+    assert (head.status, head.headers["content-length"]) == (200, str(len(data)))
+    assert facade.get(path.replace(experiment, other)).problem == "unknown-image"
+    assert facade.request("DELETE", f"/v1/experiments/{experiment}", b"").status == 200
+    assert facade.get(path, If_None_Match=reply.headers["etag"]).status == 404
+
+
 def test_refused_image_stores_nothing(facade: Facade) -> None:
     experiment = create(facade)
     for image, query, status in [(b"GIF89a" + bytes(60), "", 415), (sample_images.png(), "model=none", 404)]:

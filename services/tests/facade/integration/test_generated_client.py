@@ -84,6 +84,7 @@ def experiment_paths(facade: Facade, folder: Path) -> dict[str, str]:
         "observation": observation["observationDbId"],
         "image": f"{experiment}.1",
         "experiment": experiment,
+        "sha256": added.json["sha256"],
         "measurement": measurement,
         "image_measurement": added.json["measurement_id"],
         "job": job,

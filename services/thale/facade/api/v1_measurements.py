@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from thale.facade.api.authentication import PREDICT, READ
 from thale.facade.api.dependencies import PipelineDependency, cancel_on_disconnect, request_deadline
+from thale.facade.api.entity_tags import matches
 from thale.facade.api.experiment_dependencies import ServiceDependency, caller_id, parse_body
 from thale.facade.api.limited_route import LimitedRoute
 from thale.facade.api.problems import PROBLEM_RESPONSES
@@ -31,7 +32,7 @@ async def get_measurement(request: Request, measurement: MeasurementPath, servic
     """Return a measurement with its phenotype. It is never changed; its ETag is the digest of the phenotype."""
     found, digest = await service.store.call(lambda store: store.measurements.get(measurement))
     headers = {"ETag": f'"{digest}"', "Cache-Control": "private, no-cache"}
-    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+    if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(found.model_dump_json(), media_type=JSON, headers=headers)
 
@@ -89,8 +90,3 @@ async def add_correction(request: Request, measurement: MeasurementPath, service
 async def list_corrections(measurement: MeasurementPath, service: ServiceDependency) -> CorrectionList:
     """Return the corrections of a measurement, the oldest first."""
     return await service.store.call(lambda store: store.corrections.list(measurement))
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    candidates = [text.strip().removeprefix("W/") for text in if_none_match.split(",")]
-    return etag in candidates or "*" in candidates
