@@ -91,6 +91,11 @@ def _sqlite_engine(path: Path) -> Engine:
     return engine
 
 
+_CONFLICTS = frozenset({"40001", "40P01", "23503"})
+"""SQLSTATE of PostgreSQL after a conflict with another transaction: a serialization failure, a deadlock, or a foreign
+key to a row that was deleted meanwhile."""
+
+
 class Database:
     """Transactions, with errors of the database as one class."""
 
@@ -152,7 +157,9 @@ def describe_database_error(error: SQLAlchemyError, address: StoreAddress) -> Ex
     """Return an error of the database as one sentence with its remedy."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     message = " ".join(str(cause).split())[:300]
-    if "database is locked" in message:
+    if getattr(cause, "sqlstate", None) in _CONFLICTS:
+        remedy = "another request changed the same experiment at this moment: retry; nothing was changed"
+    elif "database is locked" in message:
         remedy = "another process writes to it: retry, or end that process"
     elif "disk is full" in message or "No space left" in message:
         remedy = "free space on its disk, then retry; nothing was changed"
