@@ -146,6 +146,18 @@ describe("experiments", () => {
     expect(await accessibilityProblems()).toEqual([]);
   });
 
+  it("measures all photographs again on the server", async () => {
+    await page.getByRole("button", { name: NAME }).click();
+    await page.getByRole("button", { name: `Measure all ${PLATES.length} again` }).click();
+    await page.getByText(/^Finished .+ UTC: \d+ of \d+ measured$/).waitFor({ timeout: 120_000 });
+    expect(await page.getByText(/^Finished/).textContent()).toContain(
+      `${PLATES.length} of ${PLATES.length} measured`,
+    );
+    expect(await accessibilityProblems()).toEqual([]);
+    await screenshot("experiment-job");
+    await page.getByRole("button", { name: "All experiments" }).click();
+  });
+
   it("shows distributions under the Content-Security-Policy, and saves them", async () => {
     const own = await browser.newPage({ viewport: { width: 1440, height: 1000 } });
     const problems: string[] = [];

@@ -306,6 +306,20 @@ export const strings = {
     csv: "Download traits as CSV",
     xlsx: "Download traits as Excel",
   },
+  jobs: {
+    title: "Measure on the server",
+    hint: "The server measures in the background, with the scale and plate of above. You may close the page.",
+    measure: (images: number) => (images === 1 ? "Measure 1 photograph" : `Measure ${images} photographs`),
+    measureAgain: (images: number) => (images === 1 ? "Measure it again" : `Measure all ${images} again`),
+    retry: "Try the failed ones again",
+    cancel: "Cancel",
+    progress: (measured: number, failed: number, total: number) =>
+      `${measured} of ${total} measured${failed > 0 ? `, ${failed} failed` : ""}`,
+    ended: (isCancelled: boolean, time: string, progress: string) =>
+      `${isCancelled ? "Cancelled" : "Finished"}${time === "" ? "" : ` ${time} UTC`}: ${progress}`,
+    more: (images: number) =>
+      images === 1 ? "And 1 further photograph." : `And ${images} further photographs.`,
+  },
   plots: {
     title: "Distributions",
     show: "Show distributions",

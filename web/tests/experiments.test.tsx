@@ -34,6 +34,7 @@ function start(answers: Record<string, unknown> = {}) {
     "GET v1/experiments/exp-1": SALT,
     "GET v1/experiments/exp-1/images?limit=100": { items: [IMAGE], next_cursor: null },
     "GET v1/experiments/exp-1/design": DESIGN,
+    "GET v1/jobs?experiment=exp-1&limit=20": { items: [], next_cursor: null },
     ...answers,
   };
   const json = vi.spyOn(client, "json").mockImplementation((path, init) => {

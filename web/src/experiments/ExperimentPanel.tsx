@@ -4,6 +4,7 @@ import type { Experiment, ExperimentImage } from "../api/types";
 import { DropZone } from "../components/DropZone";
 import { OptionsForm } from "../components/OptionsForm";
 import { save } from "../downloads";
+import { JobPanel } from "../jobs/JobPanel";
 import type { Selection } from "../model/files";
 import { DistributionsPanel } from "../plots/DistributionsPanel";
 import { strings } from "../strings";
@@ -134,6 +135,15 @@ export function ExperimentPanel({
         onOpen={(image) => void openImage(client, id, image).then(onOpenImage, fail)}
         onMore={cursor === null ? null : () => void showMore()}
       />
+      {experiment !== null && experiment.images > 0 && (
+        <JobPanel
+          client={client}
+          experiment={experiment}
+          options={options}
+          onEnded={countChange}
+          onUnauthorised={onUnauthorised}
+        />
+      )}
       {experiment !== null && experiment.measured > 0 && (
         <DistributionsPanel
           experiment={experiment}
